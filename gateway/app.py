@@ -1,0 +1,149 @@
+"""Puts the parts together: configuration, store, clock in; a Starlette application out, whose lifespan dispatches."""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import random
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.admin import Admin
+from gateway.clock import Clock
+from gateway.config import Config, Retention, Source
+from gateway.dispatch import Dispatcher, Lane
+from gateway.errors import StoreUnavailable
+from gateway.forward import Forwarder
+from gateway.ingest import Ingest
+from gateway.log import emit
+from gateway.metrics import Metrics
+from gateway.model import EventId, SourceName
+from gateway.ops import Operations
+from gateway.problem import problem
+from gateway.route import Router
+from gateway.store import Store
+from gateway.verify import NoVerifier
+
+STOP_GRACE_SECONDS = 8.0
+"""For attempts under way at a stop: within the ten seconds that container runtimes give."""
+LAG_PERIOD_SECONDS = 0.5
+PRUNE_PERIOD_SECONDS = 60.0
+PRUNE_PAUSE_SECONDS = 0.1
+PRUNE_STEP = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    app: Starlette
+    sources: dict[SourceName, Source]
+
+    def reload(self, config: Config) -> None:
+        """Takes the secrets of the sources that are served from `config`; everything else needs a restart."""
+        for source in config.sources:
+            if served := self.sources.get(source.name):
+                self.sources[source.name] = dataclasses.replace(served, verifier=source.verifier)
+
+
+def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> Gateway:
+    """The application closes the store when it ends."""
+    sources = {source.name: source for source in config.sources}
+    forwarders = {
+        destination.name: Forwarder(destination, clock=clock) for destination in config.destinations
+    }
+    lanes = {
+        destination.name: Lane(
+            destination,
+            store=store,
+            forwarder=forwarders[destination.name],
+            clock=clock,
+            metrics=metrics,
+            rng=random.SystemRandom(),
+        )
+        for destination in config.destinations
+    }
+    dispatcher = Dispatcher(lanes)
+    ingest = Ingest(
+        sources,
+        store=store,
+        router=Router(config.destinations),
+        wake=dispatcher.wake,
+        clock=clock,
+        metrics=metrics,
+        new_event_id=new_event_id,
+        max_body_bytes=config.server.max_body_bytes,
+    )
+    operations = Operations(store=store, metrics=metrics, clock=clock, destinations=tuple(lanes))
+    admin = Admin(store=store, token=config.server.admin_token)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        _warn(config)
+        dispatcher.start()
+        chores = [
+            asyncio.create_task(_watch_event_loop(metrics)),
+            asyncio.create_task(_prune(store, config.store.retention, clock=clock)),
+        ]
+        yield
+        for chore in chores:
+            chore.cancel()
+        await dispatcher.stop(grace_seconds=STOP_GRACE_SECONDS)
+        await asyncio.gather(*(forwarder.close() for forwarder in forwarders.values()))
+        await store.close()
+
+    app = Starlette(
+        routes=[Route("/webhooks/{source}", ingest), *operations.routes(), *admin.routes()],
+        exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
+        lifespan=lifespan,
+    )
+    return Gateway(app, sources)
+
+
+def new_event_id(now: int) -> EventId:
+    """Unguessable, and ascending with the time, so that the index on ids grows at its end."""
+    return EventId(f"evt_{now:012x}{secrets.token_hex(10)}")
+
+
+def _warn(config: Config) -> None:
+    for source in config.sources:
+        if isinstance(source.verifier, NoVerifier):
+            emit("source.unverified", level=logging.WARNING, source=source.name)
+    if not config.destinations:
+        emit("destinations.none", level=logging.WARNING)
+
+
+async def _watch_event_loop(metrics: Metrics) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        expected = loop.time() + LAG_PERIOD_SECONDS
+        await asyncio.sleep(LAG_PERIOD_SECONDS)
+        metrics.event_loop_lag.set(max(0.0, loop.time() - expected))
+
+
+async def _prune(store: Store, retention: Retention, *, clock: Clock) -> None:
+    while True:
+        try:
+            gone = await store.prune(retention, now=clock.now_ms(), limit=PRUNE_STEP)
+        except StoreUnavailable as error:
+            emit("store.unavailable", level=logging.ERROR, error=str(error))
+            gone = 0
+        await asyncio.sleep(PRUNE_PAUSE_SECONDS if gone else PRUNE_PERIOD_SECONDS)
+
+
+async def _http_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    details = {404: "There is nothing at this path.", 405: "This path does not take this method."}
+    return problem(
+        error.status_code, details.get(error.status_code, error.detail), headers=dict(error.headers or {})
+    )
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    emit("request.failed", level=logging.ERROR, path=request.url.path, error=repr(error))
+    return problem(500, "The gateway failed to handle this request; its log says why.")

@@ -1,0 +1,6 @@
+"""The configuration: what `gateway.toml` and the environment say, checked as a whole and frozen."""
+
+from gateway.config.load import BUILTIN, load
+from gateway.config.settings import Config, Destination, Retention, Server, Source, StoreSettings
+
+__all__ = ["BUILTIN", "Config", "Destination", "Retention", "Server", "Source", "StoreSettings", "load"]

@@ -1,0 +1,108 @@
+"""Reads one of `[[destinations]]`."""
+
+import re
+from urllib.parse import urlsplit
+
+from gateway.config.reader import Reader
+from gateway.config.settings import Destination
+from gateway.model import DestinationName
+from gateway.retry import RetryPolicy
+from gateway.selector import compile_expression
+
+URL = re.compile(r"[\x21-\x22\x24-\x7e]+", re.ASCII)
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
+
+
+def read_destination(table: Reader) -> Destination:
+    defaults = Destination(name=DestinationName(""), url="")
+    for key, unset in (("sign", None), ("rate_per_second", 0)):
+        table.later(key, unset)
+    destination = Destination(
+        name=DestinationName(table.name()),
+        url=_url(table),
+        sources=table.texts("sources"),
+        event_types=table.texts("event_types"),
+        filter=_expression(table, "filter"),
+        payload=_expression(table, "payload"),
+        bearer_token=_bearer_token(table),
+        headers=_headers(table),
+        timeout_seconds=table.number("timeout_seconds", defaults.timeout_seconds, least=0.1, most=300),
+        max_in_flight=table.integer("max_in_flight", defaults.max_in_flight, least=1, most=1000),
+        retry=_retry(table.table("retry")),
+        order_wait_seconds=table.number("order_wait_seconds", 0, least=0, most=86_400 * 30),
+        dead_on=_dead_on(table),
+        allow_private_address=table.boolean("allow_private_address", default=False),
+    )
+    table.close()
+    return destination
+
+
+def _url(table: Reader) -> str:
+    text = table.required_text("url")
+    if not text:
+        return text
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        table.fault("url", f"is not a URL: {error}")
+        return text
+    if parts.scheme not in ("http", "https") or not host or not URL.fullmatch(text):
+        table.fault(
+            "url", "must begin with http:// or https:// and a host, and have no space or fragment in it"
+        )
+    if "@" in parts.netloc:
+        table.fault("url", "carries a password; use bearer_token or headers")
+    return text
+
+
+def _bearer_token(table: Reader) -> str | None:
+    token = table.text("bearer_token", None)
+    if token is not None and not HEADER_VALUE.fullmatch(token):
+        table.fault("bearer_token", "has a character that no header can carry")
+    return token
+
+
+def _headers(table: Reader) -> dict[str, str]:
+    headers = table.text_table("headers")
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name):
+            table.fault("headers", f"{name!r} is not a header's name")
+        if not HEADER_VALUE.fullmatch(value):
+            table.fault("headers", f"the value of {name} has a character that no header can carry")
+    return headers
+
+
+def _retry(table: Reader) -> RetryPolicy:
+    defaults = RetryPolicy()
+    policy = RetryPolicy(
+        quick_attempts=table.integer("quick_attempts", defaults.quick_attempts, least=1, most=10),
+        horizon_hours=table.number("horizon_hours", defaults.horizon_hours, least=0.001, most=24 * 365),
+    )
+    table.close()
+    return policy
+
+
+def _dead_on(table: Reader) -> frozenset[int]:
+    value = table.raw("dead_on") or []
+    if not isinstance(value, list) or not all(type(item) is int and 300 <= item <= 599 for item in value):
+        table.fault("dead_on", "must be a list of status codes from 300 to 599")
+        return frozenset()
+    return frozenset(value)
+
+
+def _expression(table: Reader, key: str) -> str | None:
+    """`json:EXPRESSION`, kept without its `json:`."""
+    text = table.text(key, None)
+    if text is None:
+        return None
+    if not text.startswith("json:"):
+        table.fault(key, "must be json: and a JMESPath expression")
+        return None
+    expression = text.removeprefix("json:")
+    try:
+        compile_expression(expression)
+    except ValueError as error:
+        table.fault(key, str(error))
+    return expression

@@ -1,0 +1,132 @@
+"""Finds the configuration file, reads it with the environment, and reports every fault at once."""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.address import is_loopback_literal
+from gateway.config.destinations import read_destination
+from gateway.config.expand import expand, variable
+from gateway.config.reader import Reader
+from gateway.config.settings import Config, Destination, Retention, Server, Source, StoreSettings
+from gateway.config.sources import read_source
+from gateway.errors import ConfigError
+
+BUILTIN = files("gateway.config") / "builtin.toml"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+OVERRIDES = {"GATEWAY_HOST": "host", "GATEWAY_PORT": "port", "GATEWAY_LOG_LEVEL": "log_level"}
+
+
+def load(path: Path | None, *, environ: Mapping[str, str]) -> Config:
+    """From `path`, else GATEWAY_CONFIG, else ./gateway.toml, else the built-in configuration for the main job.
+
+    Raise ConfigError with every fault.
+    """
+    faults: list[str] = []
+    path = path or (Path(environ["GATEWAY_CONFIG"]) if environ.get("GATEWAY_CONFIG") else None)
+    if path is None and Path("gateway.toml").exists():
+        path = Path("gateway.toml")
+    if path is None:
+        environ = {**environ, "CONVEX_SITE_URL": environ.get("CONVEX_SITE_URL", "").rstrip("/")}
+    document = _parse(BUILTIN.read_text("utf-8") if path is None else _read(path), faults=faults)
+    config = _config(expand(document, environ=environ, faults=faults), environ=environ, faults=faults)
+    if faults:
+        raise ConfigError(faults)
+    return _allow_loopback(config) if path is None else config
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: is not UTF-8 text"]) from None
+
+
+def _parse(text: str, *, faults: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        faults.append(f"not TOML: {error}")
+        raise ConfigError(faults) from None
+
+
+def _config(document: Any, *, environ: Mapping[str, str], faults: list[str]) -> Config:
+    reader = Reader(document, place="", faults=faults)
+    server = _server(reader.table("server"), environ=environ)
+    store = _store(reader.table("store"), environ=environ)
+    sources = tuple(read_source(table) for table in reader.tables("sources"))
+    destinations = tuple(read_destination(table) for table in reader.tables("destinations"))
+    reader.close()
+    _check_names(reader, sources, destinations)
+    return Config(server=server, store=store, sources=sources, destinations=destinations)
+
+
+def _check_names(reader: Reader, sources: tuple[Source, ...], destinations: tuple[Destination, ...]) -> None:
+    if not sources:
+        reader.fault("sources", "there is none: nothing could be received")
+    for kind, names in (
+        ("sources", [str(s.name) for s in sources]),
+        ("destinations", [str(d.name) for d in destinations]),
+    ):
+        for name in sorted({name for name in names if names.count(name) > 1 and name}):
+            reader.fault(kind, f"{name!r} stands more than once")
+    known = {str(source.name) for source in sources}
+    for destination in destinations:
+        for name in destination.sources or ():
+            if name not in known:
+                reader.fault(f"destinations ({destination.name})", f"no source is called {name!r}")
+
+
+def _server(table: Reader, *, environ: Mapping[str, str]) -> Server:
+    overridden = {key: environ[name] for name, key in OVERRIDES.items() if environ.get(name)}
+    server = Reader({**table.rest(), **overridden}, place=table.place, faults=table.faults)
+    defaults = Server()
+    server.later("admin_listen", "")
+    result = Server(
+        host=server.text("host", defaults.host),
+        port=server.integer("port", defaults.port, least=0, most=65_535),
+        max_body_bytes=server.integer("max_body_bytes", defaults.max_body_bytes, least=1, most=2**30),
+        admin_token=variable("GATEWAY_ADMIN_TOKEN", environ=environ) or server.text("admin_token", None),
+        log_level=server.choice("log_level", defaults.log_level, LOG_LEVELS),
+    )
+    server.raw("admin_token")
+    server.close()
+    return result
+
+
+def _store(table: Reader, *, environ: Mapping[str, str]) -> StoreSettings:
+    url = variable("GATEWAY_STORE_URL", environ=environ) or table.text("url", StoreSettings().url)
+    if url.startswith(("postgres://", "postgresql://")):
+        table.fault("url", "Postgres is not supported by this version; use sqlite:///PATH")
+    elif not url.startswith("sqlite:///") or url == "sqlite:///":
+        table.fault("url", f"must be sqlite:///relative/path or sqlite:////absolute/path, not {url!r}")
+    table.raw("url")
+    retention = _retention(table.table("retention"))
+    table.close()
+    return StoreSettings(url=url, retention=retention)
+
+
+def _retention(table: Reader) -> Retention:
+    defaults = dataclasses.asdict(Retention())
+    days = {key: table.number(key, default, least=0.001, most=36_500) for key, default in defaults.items()}
+    table.close()
+    return Retention(**days)
+
+
+def _allow_loopback(config: Config) -> Config:
+    """A literal loopback address is allowed in the built-in configuration: nobody sets one by mistake."""
+    destinations = tuple(
+        dataclasses.replace(
+            d,
+            allow_private_address=d.allow_private_address
+            or is_loopback_literal(urlsplit(d.url).hostname or ""),
+        )
+        for d in config.destinations
+    )
+    return dataclasses.replace(config, destinations=destinations)

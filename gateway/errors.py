@@ -1,0 +1,25 @@
+"""The promises that can break.
+
+GatewayError
+├── ConfigError        the configuration has faults: every one of them is in `faults`
+├── StoreUnavailable   the store cannot take or give anything now (disk full, locked, closing); trying again may help
+└── StoreUnusable      the store cannot be opened at all: in use, corrupt, of a later version
+"""
+
+
+class GatewayError(Exception):
+    """Something the gateway promised cannot be kept; the message says what, and what to do."""
+
+
+class ConfigError(GatewayError):
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class StoreUnavailable(GatewayError):
+    pass
+
+
+class StoreUnusable(GatewayError):
+    pass

@@ -1,0 +1,153 @@
+"""Makes one attempt over HTTP and says what came of it. A destination's error is a value, never an exception."""
+
+import asyncio
+import socket
+import ssl
+from dataclasses import dataclass, field
+
+import httpx
+
+from gateway.address import is_address, refusal
+from gateway.clock import Clock
+from gateway.config import Destination
+from gateway.model import Claim, Outcome, OutcomeKind
+from gateway.outgoing import Composer, Outgoing, PayloadError
+
+KEPT_RESPONSE_BYTES = 4096
+
+
+class AddressRefusedError(Exception):
+    """The destination resolves to an address that it may not have."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is known of an attempt so far."""
+
+    kind: OutcomeKind = "no_answer"
+    status: int | None = None
+    error: str | None = None
+    retry_after: str | None = None
+    response: bytearray = field(default_factory=bytearray)
+
+    def take(self, response: httpx.Response) -> None:
+        self.kind = _kind(response.status_code)
+        self.status = response.status_code
+        self.retry_after = response.headers.get("retry-after")
+        if self.kind != "success":
+            self.error = f"answered {response.status_code}"
+
+    def fail(self, kind: OutcomeKind, error: str) -> None:
+        """Once there is a status it stands: an event that was taken is not sent again for a cut body."""
+        if self.status is None:
+            self.kind, self.error = kind, error
+
+
+class Forwarder:
+    """Forwards to one destination, over connections that it keeps.
+
+    httpx's transport is used directly: its client would follow cookies and add headers of its own.
+    """
+
+    def __init__(self, destination: Destination, *, clock: Clock) -> None:
+        self._destination = destination
+        self._clock = clock
+        self._composer = Composer(destination)
+        self._url = httpx.URL(destination.url)
+        limits = httpx.Limits(
+            max_connections=destination.max_in_flight,
+            max_keepalive_connections=destination.max_in_flight,
+            keepalive_expiry=30,
+        )
+        self._transport = httpx.AsyncHTTPTransport(
+            verify=ssl.create_default_context(), limits=limits, trust_env=False
+        )
+
+    async def forward(self, claim: Claim) -> Outcome:
+        started_at, started = self._clock.now_ms(), self._clock.monotonic()
+        answer = Answer()
+        await self._attempt(claim, answer)
+        return Outcome(
+            kind=answer.kind,
+            started_at=started_at,
+            duration_ms=round((self._clock.monotonic() - started) * 1000),
+            status=answer.status,
+            error=answer.error,
+            retry_after=answer.retry_after,
+            response=bytes(answer.response),
+        )
+
+    async def close(self) -> None:
+        await self._transport.aclose()
+
+    async def _attempt(self, claim: Claim, answer: Answer) -> None:
+        try:
+            outgoing = self._composer.compose(claim)
+            async with asyncio.timeout(self._destination.timeout_seconds):
+                await self._exchange(outgoing, answer)
+        except PayloadError as error:
+            answer.fail("payload", str(error))
+        except AddressRefusedError as error:
+            answer.fail("address_refused", str(error))
+        except (TimeoutError, httpx.TimeoutException):
+            answer.fail("timeout", f"no answer within {self._destination.timeout_seconds:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            answer.fail("no_answer", _describe(error))
+
+    async def _exchange(self, outgoing: Outgoing, answer: Answer) -> None:
+        response = await self._transport.handle_async_request(await self._request(outgoing))
+        try:
+            answer.take(response)
+            await self._read(response, answer)
+        finally:
+            await response.aclose()
+
+    async def _request(self, outgoing: Outgoing) -> httpx.Request:
+        """To the address that was judged, not to one that the name may resolve to a moment later."""
+        host = self._url.host
+        address = await self._resolve(host)
+        headers = [(b"host", self._url.netloc), *outgoing.headers]
+        return httpx.Request(
+            "POST",
+            self._url.copy_with(host=address),
+            headers=headers,
+            content=outgoing.body,
+            extensions={"sni_hostname": host},
+        )
+
+    async def _resolve(self, host: str) -> str:
+        """The first address of `host` that may be connected to; `host` itself, if it is one that may."""
+        if is_address(host):
+            if why := refusal(host, allow_private=self._destination.allow_private_address):
+                raise AddressRefusedError(why)
+            return host
+        port = self._url.port or (443 if self._url.scheme == "https" else 80)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        refusals = []
+        for *_, sockaddr in found:
+            why = refusal(str(sockaddr[0]), allow_private=self._destination.allow_private_address)
+            if why is None:
+                return str(sockaddr[0])
+            refusals.append(why)
+        raise AddressRefusedError(f"{host}: {refusals[0]}" if refusals else f"{host} has no address")
+
+    async def _read(self, response: httpx.Response, answer: Answer) -> None:
+        """The first bytes; a longer body is not read on, and its connection not used again."""
+        async for chunk in response.aiter_raw():
+            answer.response += chunk[: KEPT_RESPONSE_BYTES - len(answer.response)]
+            if len(answer.response) >= KEPT_RESPONSE_BYTES:
+                return
+
+
+def _kind(status: int) -> OutcomeKind:
+    if 200 <= status < 300:
+        return "success"
+    if status < 400:
+        return "redirect"
+    return "client_error" if status < 500 else "server_error"
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"the name does not resolve: {error.strerror}"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,147 @@
+"""The values that pass through the gateway, in the order of their way: webhook, event, claim, outcome, verdict."""
+
+from dataclasses import dataclass
+from typing import Literal, NewType
+
+SourceName = NewType("SourceName", str)
+DestinationName = NewType("DestinationName", str)
+EventId = NewType("EventId", str)
+DeliveryId = NewType("DeliveryId", int)
+
+Headers = tuple[tuple[bytes, bytes], ...]
+"""Pairs of name and value, byte for byte as received, in their order; compare names in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A request as it came. Nobody has said yet that it is authentic: only `verify` takes it."""
+
+    headers: Headers
+    query: bytes
+    body: bytes
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Every value of the header `name`, given in lower case."""
+        return [value for key, value in self.headers if key.lower() == name]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedWebhook:
+    """A webhook whose source is known; what is read from it can be trusted as far as the source can."""
+
+    webhook: Webhook
+    secret: int
+    """Index of the secret that matched; -1 where the source has none."""
+
+
+RejectionReason = Literal[
+    "missing_header",
+    "malformed",
+    "bad_signature",
+    "too_old",
+    "too_new",
+    "unknown_source",
+    "method",
+    "too_large",
+    "too_slow",
+    "rate_limited",
+    "unavailable",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    reason: RejectionReason
+    detail: str
+    """For the log and for `gateway verify`; never the expected signature, never a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A verified webhook as it is stored, with the destinations that want it."""
+
+    id: EventId
+    source: SourceName
+    type: str | None
+    dedupe_key: str | None
+    """None: this source's webhooks are never duplicates of each other."""
+    body_sha256: bytes
+    ordering_key: str | None
+    received_at: int
+    webhook: Webhook
+    destinations: tuple[DestinationName, ...]
+
+
+AcceptStatus = Literal["accepted", "unrouted", "duplicate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    event_id: EventId
+    """The first one's, for a duplicate."""
+    status: AcceptStatus
+    id_reused: bool = False
+    """The dedupe key was known, but with another body: stored as a new event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery leased for one attempt."""
+
+    delivery_id: DeliveryId
+    attempt: int
+    """From 1. Also the fence: a result counts only while this is the delivery's latest attempt."""
+    destination: DestinationName
+    event: Event
+    live_since: int
+    """Unix ms from which the retry horizon counts: accepted, or released by its ordering key."""
+
+
+OutcomeKind = Literal[
+    "success",
+    "redirect",
+    "client_error",
+    "server_error",
+    "timeout",
+    "no_answer",
+    "address_refused",
+    "payload",
+    "interrupted",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one attempt."""
+
+    kind: OutcomeKind
+    started_at: int
+    duration_ms: int
+    status: int | None = None
+    error: str | None = None
+    retry_after: str | None = None
+    """The header as received; `retry` reads it."""
+    response: bytes = b""
+    """The first bytes of the answer's body."""
+
+
+DeadReason = Literal["dead_on", "horizon", "payload", "discarded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    at: int
+    """Unix ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    reason: DeadReason
+
+
+Verdict = Delivered | RetryAt | Dead

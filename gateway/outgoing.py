@@ -1,0 +1,131 @@
+"""What a destination receives: the event as it came, with the gateway's own headers."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from gateway.config import Destination
+from gateway.model import Claim, Event, Headers
+from gateway.selector import Content, compile_expression
+
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"expect",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+NOT_FORWARDED = HOP_BY_HOP | {b"host", b"content-length", b"cookie", b"traceparent"}
+OWN_PREFIXES = (b"webhook-", b"x-gateway-")
+TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class PayloadError(ValueError):
+    """The destination's `payload` yields nothing for this event."""
+
+
+class Composer:
+    """Makes the requests for one destination."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._payload = _payload(destination.payload)
+        self._replaces_content = destination.payload is not None
+        self._added = [(name.lower().encode(), value.encode()) for name, value in destination.headers.items()]
+        if destination.bearer_token is not None:
+            self._added.append((b"authorization", b"Bearer " + destination.bearer_token.encode()))
+
+    def compose(self, claim: Claim) -> Outgoing:
+        """Raise PayloadError where there is nothing to send."""
+        event = claim.event
+        headers = self._received(event.webhook.headers)
+        if self._replaces_content:
+            headers.append((b"content-type", b"application/json"))
+        headers += self._added
+        headers += _own(claim)
+        return Outgoing(headers, self._payload(event))
+
+    def _received(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """The received headers, but for those of the connection and those that are set here."""
+        named = {
+            name.strip().lower()
+            for key, value in headers
+            if key.lower() == b"connection"
+            for name in value.split(b",")
+        }
+        left_out = NOT_FORWARDED | named | {name for name, _ in self._added}
+        if self._replaces_content:
+            left_out |= {b"content-type", b"content-encoding"}
+        return [
+            (name, value)
+            for name, value in headers
+            if name.lower() not in left_out and not name.lower().startswith(OWN_PREFIXES)
+        ]
+
+
+def _payload(expression: str | None) -> Callable[[Event], bytes]:
+    if expression is None:
+        return lambda event: event.webhook.body
+    search = compile_expression(expression)
+
+    def payload(event: Event) -> bytes:
+        result = search(Content(event.webhook).json)
+        if result is None:
+            raise PayloadError(f"payload json:{expression} yields nothing for this event")
+        return _to_json(result)
+
+    return payload
+
+
+def _to_json(value: Any) -> bytes:
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    except (ValueError, RecursionError, TypeError) as error:
+        raise PayloadError(f"the result of payload is not JSON: {error}") from None
+
+
+def _own(claim: Claim) -> list[tuple[bytes, bytes]]:
+    event = claim.event
+    own = [
+        (b"webhook-id", event.id.encode()),
+        (b"x-gateway-event-id", event.id.encode()),
+        (b"x-gateway-source", event.source.encode()),
+        (b"x-gateway-attempt", str(claim.attempt).encode()),
+        (b"x-gateway-received-at", str(event.received_at).encode()),
+        (b"traceparent", _traceparent(event)),
+    ]
+    if event.type is not None:
+        own.append((b"x-gateway-event-type", _printable(event.type.encode("utf-8", "replace"))))
+    if event.webhook.query:
+        own.append((b"x-gateway-query", _printable(event.webhook.query)))
+    return own
+
+
+def _printable(value: bytes) -> bytes:
+    """Percent-encoded where it is not printable ASCII; a percent sign stays, for a query has its own."""
+    return quote(value, safe="".join(map(chr, range(0x21, 0x7F)))).encode()
+
+
+def _traceparent(event: Event) -> bytes:
+    """The producer's, else one made of the event's id, so that every attempt belongs to the same trace."""
+    received = event.webhook.values(b"traceparent")
+    if len(received) == 1 and TRACEPARENT.fullmatch(received[0]):
+        return received[0]
+    digest = hashlib.sha256(event.id.encode()).hexdigest()
+    return f"00-{digest[:32]}-{digest[32:48]}-01".encode()

@@ -1,0 +1,73 @@
+"""Whether a delivery is over after an attempt, and if not, when it is tried again."""
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from gateway.model import Dead, Delivered, Outcome, RetryAt, Verdict
+
+QUICK_WAITS_SECONDS = (0.5, 2.0)
+SLOW_WAITS_SECONDS = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
+JITTER = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    quick_attempts: int = 3
+    """Attempts made within the first seconds, before the slow waits begin; 1 to 10. Default 3."""
+    horizon_hours: float = 72.0
+    """How long a delivery is tried; after that it is dead. Default 72."""
+
+
+def judge(
+    outcome: Outcome,
+    *,
+    attempt: int,
+    live_since: int,
+    now: int,
+    policy: RetryPolicy,
+    dead_on: frozenset[int],
+    jitter: float,
+) -> Verdict:
+    """`live_since` and `now` in Unix ms; `jitter` in [-1, 1] moves the wait by up to 20 %.
+
+    Everything but 2xx is tried again until the horizon, unless the operator called the status final, because a
+    deployment being pushed answers 404 and a wrong key is put right tomorrow. The last attempt is made at the
+    horizon itself, so that nothing dies untried.
+    """
+    if outcome.kind == "success":
+        return Delivered()
+    if outcome.kind == "payload":
+        return Dead("payload")
+    if outcome.status in dead_on:
+        return Dead("dead_on")
+    horizon = live_since + round(policy.horizon_hours * 3_600_000)
+    if now >= horizon:
+        return Dead("horizon")
+    wait_ms = round(wait_seconds(attempt, policy=policy) * (1 + JITTER * jitter) * 1000)
+    asked = retry_after_ms(outcome.retry_after, now=now)
+    return RetryAt(min(now + max(wait_ms, asked), horizon))
+
+
+def wait_seconds(attempt: int, *, policy: RetryPolicy) -> float:
+    """The wait after attempt number `attempt`: 0.5, 2, then 5, 30, 120, 600, 1800 and from there on 3600."""
+    if attempt < policy.quick_attempts:
+        return QUICK_WAITS_SECONDS[min(attempt, len(QUICK_WAITS_SECONDS)) - 1]
+    slow = attempt - policy.quick_attempts
+    return SLOW_WAITS_SECONDS[min(slow, len(SLOW_WAITS_SECONDS) - 1)]
+
+
+def retry_after_ms(value: str | None, *, now: int) -> int:
+    """How long the destination asks to be left alone, in ms; 0 where it does not say or says nonsense.
+
+    Both forms of RFC 9110, section 10.2.3: seconds, or a date.
+    """
+    if value is None:
+        return 0
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return int(text[:9]) * 1000
+    try:
+        at = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return 0
+    return max(0, round(at * 1000) - now)

@@ -1,0 +1,111 @@
+"""Where in a webhook a value is found: `json:PATH`, `header:NAME`, `query:NAME`, `form:NAME`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qs
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from gateway.model import Webhook
+
+MAX_FIELDS = 1000
+
+
+class Content:
+    """What a verified webhook says, parsed at most once and only when somebody asks."""
+
+    def __init__(self, webhook: Webhook) -> None:
+        self.webhook = webhook
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON; None where it is not."""
+        try:
+            return json.loads(self.webhook.body, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            return None
+
+    @cached_property
+    def query(self) -> dict[str, list[str]]:
+        return _fields(self.webhook.query)
+
+    @cached_property
+    def form(self) -> dict[str, list[str]]:
+        return _fields(self.webhook.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    text: str
+    find: Callable[[Content], Any]
+    """The value; None where there is none, or where a header or field stands more than once."""
+
+
+NOWHERE = Selector("body", lambda _: None)
+"""Finds nothing; as a dedupe key it leaves the body's digest."""
+
+
+def parse_selector(text: str) -> Selector:
+    """Raise ValueError with a sentence for the operator where `text` is none of the forms."""
+    form, colon, name = text.partition(":")
+    if not colon or not name:
+        raise ValueError(f"{text!r} is not json:PATH, header:NAME, query:NAME or form:NAME")
+    match form:
+        case "json":
+            return Selector(text, _json_finder(name))
+        case "header":
+            key = name.lower().encode("latin-1", "replace")
+            return Selector(text, lambda content: _one(content.webhook.values(key)))
+        case "query":
+            return Selector(text, lambda content: _one(content.query.get(name, [])))
+        case "form":
+            return Selector(text, lambda content: _one(content.form.get(name, [])))
+        case _:
+            raise ValueError(f"{text!r} is not json:PATH, header:NAME, query:NAME or form:NAME")
+
+
+def compile_expression(expression: str) -> Callable[[Any], Any]:
+    """A JMESPath expression as a function of parsed JSON; None where it cannot be applied.
+
+    Raise ValueError with a sentence for the operator where the expression is not JMESPath.
+    """
+    try:
+        compiled = jmespath.compile(expression)
+    except JMESPathError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{expression!r} is not a JMESPath expression: {reason}") from None
+
+    def search(value: Any) -> Any:
+        try:
+            return compiled.search(value)
+        except (JMESPathError, RecursionError, TypeError, ValueError):
+            return None
+
+    return search
+
+
+def _json_finder(path: str) -> Callable[[Content], Any]:
+    search = compile_expression(path)
+    return lambda content: search(content.json)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _one(values: list[Any]) -> str | None:
+    if len(values) != 1:
+        return None
+    value = values[0]
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _fields(data: bytes) -> dict[str, list[str]]:
+    try:
+        return parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        return {}
