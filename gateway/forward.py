@@ -1,8 +1,10 @@
 """Makes one attempt over HTTP and says what came of it. A destination's error is a value, never an exception."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import httpx
@@ -18,6 +20,15 @@ KEPT_RESPONSE_BYTES = 4096
 
 class AddressRefusedError(Exception):
     """The destination resolves to an address that it may not have."""
+
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""The addresses of a name, in the order to try them. Raise OSError where it has none."""
+
+
+async def resolve_by_system(host: str, port: int) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in found]
 
 
 @dataclass(slots=True)
@@ -49,9 +60,12 @@ class Forwarder:
     httpx's transport is used directly: its client would follow cookies and add headers of its own.
     """
 
-    def __init__(self, destination: Destination, *, clock: Clock) -> None:
+    def __init__(
+        self, destination: Destination, *, clock: Clock, resolve: Resolve = resolve_by_system
+    ) -> None:
         self._destination = destination
         self._clock = clock
+        self._resolve = resolve
         self._composer = Composer(destination)
         self._url = httpx.URL(destination.url)
         limits = httpx.Limits(
@@ -95,41 +109,45 @@ class Forwarder:
             answer.fail("no_answer", _describe(error))
 
     async def _exchange(self, outgoing: Outgoing, answer: Answer) -> None:
-        response = await self._transport.handle_async_request(await self._request(outgoing))
+        response = await self._send(outgoing)
         try:
             answer.take(response)
             await self._read(response, answer)
         finally:
             await response.aclose()
 
-    async def _request(self, outgoing: Outgoing) -> httpx.Request:
+    async def _send(self, outgoing: Outgoing) -> httpx.Response:
+        """To the first of the host's addresses that takes a connection."""
+        *others, last = await self._addresses()
+        for address in others:
+            with contextlib.suppress(httpx.ConnectError):
+                return await self._transport.handle_async_request(self._request(outgoing, address))
+        return await self._transport.handle_async_request(self._request(outgoing, last))
+
+    def _request(self, outgoing: Outgoing, address: str) -> httpx.Request:
         """To the address that was judged, not to one that the name may resolve to a moment later."""
-        host = self._url.host
-        address = await self._resolve(host)
-        headers = [(b"host", self._url.netloc), *outgoing.headers]
         return httpx.Request(
             "POST",
             self._url.copy_with(host=address),
-            headers=headers,
+            headers=[(b"host", self._url.netloc), *outgoing.headers],
             content=outgoing.body,
-            extensions={"sni_hostname": host},
+            extensions={"sni_hostname": self._url.host},
         )
 
-    async def _resolve(self, host: str) -> str:
-        """The first address of `host` that may be connected to; `host` itself, if it is one that may."""
-        if is_address(host):
-            if why := refusal(host, allow_private=self._destination.allow_private_address):
-                raise AddressRefusedError(why)
-            return host
+    async def _addresses(self) -> list[str]:
+        """The addresses of the destination's host that may be connected to; at least one."""
+        host = self._url.host
         port = self._url.port or (443 if self._url.scheme == "https" else 80)
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        refusals = []
-        for *_, sockaddr in found:
-            why = refusal(str(sockaddr[0]), allow_private=self._destination.allow_private_address)
-            if why is None:
-                return str(sockaddr[0])
-            refusals.append(why)
-        raise AddressRefusedError(f"{host}: {refusals[0]}" if refusals else f"{host} has no address")
+        found = [host] if is_address(host) else await self._resolve(host, port)
+        refusals = {
+            address: refusal(address, allow_private=self._destination.allow_private_address)
+            for address in found
+        }
+        allowed = [address for address, why in refusals.items() if why is None]
+        if not allowed:
+            why = next(iter(refusals.values()), None) or "has no address"
+            raise AddressRefusedError(f"{host}: {why}")
+        return allowed
 
     async def _read(self, response: httpx.Response, answer: Answer) -> None:
         """The first bytes; a longer body is not read on, and its connection not used again."""

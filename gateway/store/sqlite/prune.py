@@ -6,9 +6,10 @@ from gateway.config import Retention
 
 DAY_MS = 86_400_000
 
+# The second condition on the state is what lets the partial index be used.
 DELIVERIES_PAST = """
 DELETE FROM deliveries WHERE id IN (
-  SELECT id FROM deliveries WHERE state = :state AND finished_at < :cutoff LIMIT :limit
+  SELECT id FROM deliveries WHERE state = :state AND state <> 'pending' AND finished_at < :cutoff LIMIT :limit
 ) RETURNING event_seq
 """
 
