@@ -1,0 +1,128 @@
+import { ConvexError, v } from "convex/values";
+import { internal } from "./_generated/api";
+import { internalMutation, mutation, query } from "./_generated/server";
+import { ANONYMOUS, findRow, isOfAnother, isRegistrationRequired, isVisible } from "./model/access";
+import { JOB_ID } from "./model/jobUpdate";
+import { registration, rowOf, toJob } from "./model/row";
+import { job, jobUpdate } from "./schema";
+
+/** With whole jobs of ordinary length this stays far below what one query may read (16 MiB). */
+const LIST_LIMIT = 100;
+const EXPIRED_BATCH = 200;
+
+/** The job, or null: unknown, deleted, or (for a signed-in caller) somebody else's. */
+export const get = query({
+  args: { jobId: v.string() },
+  returns: v.nullable(job),
+  handler: async (ctx, { jobId }) => {
+    const row = await findRow(ctx, jobId);
+    return isVisible(row, await ctx.auth.getUserIdentity()) ? toJob(row) : null;
+  },
+});
+
+/**
+ * The visible ones of these jobs, in the order asked for, each once; without `jobIds` the
+ * signed-in caller's latest jobs, newest first (nobody signed in: none). At most 100.
+ */
+export const list = query({
+  args: { jobIds: v.optional(v.array(v.string())) },
+  returns: v.array(job),
+  handler: async (ctx, { jobIds }) => {
+    const identity = await ctx.auth.getUserIdentity();
+    if (jobIds === undefined) {
+      if (identity === null) return [];
+      const rows = await ctx.db
+        .query("transcriptionJobs")
+        .withIndex("by_userId", (q) => q.eq("userId", identity.subject))
+        .order("desc")
+        .take(LIST_LIMIT);
+      return rows.filter((row) => isVisible(row, identity)).map(toJob);
+    }
+    const unique = [...new Set(jobIds)];
+    if (unique.length > LIST_LIMIT) {
+      throw new ConvexError({
+        code: "too_many",
+        message: `${unique.length} job ids were asked for; at most ${LIST_LIMIT} can be.`,
+      });
+    }
+    const rows = await Promise.all(unique.map((jobId) => findRow(ctx, jobId)));
+    return rows.filter((row) => isVisible(row, identity)).map(toJob);
+  },
+});
+
+/**
+ * Notes a job that the page is about to send to the API, so that it is shown at once.
+ * Repeating it changes nothing. Refused with `invalid_job_id`, `owner_mismatch`, and with
+ * `unauthenticated` where only registered jobs are taken and nobody is signed in.
+ */
+export const register = mutation({
+  args: { jobId: v.string() },
+  returns: v.null(),
+  handler: async (ctx, { jobId }) => {
+    if (!JOB_ID.test(jobId)) {
+      throw new ConvexError({
+        code: "invalid_job_id",
+        message: "A job id has 1 to 128 characters of A-Z a-z 0-9 _ -.",
+      });
+    }
+    const identity = await ctx.auth.getUserIdentity();
+    if (identity === null && isRegistrationRequired()) {
+      throw new ConvexError({ code: "unauthenticated", message: "Sign in to register a job." });
+    }
+    const existing = await findRow(ctx, jobId);
+    if (existing === null) {
+      const userId = identity?.subject ?? ANONYMOUS;
+      await ctx.db.insert("transcriptionJobs", registration(jobId, userId, Date.now()));
+    } else if (isOfAnother(existing, identity)) {
+      throw new ConvexError({ code: "owner_mismatch", message: "This job id is another user's." });
+    }
+    return null;
+  },
+});
+
+/**
+ * Makes the row what the update says, if its `sequence` is higher than the row's: nothing
+ * else decides, so updates of one job may come in any order and any number of times.
+ */
+export const applyUpdate = internalMutation({
+  args: { update: jobUpdate },
+  returns: v.union(
+    v.literal("applied"),
+    v.literal("duplicate"),
+    v.literal("stale"),
+    v.literal("owner_mismatch"),
+    v.literal("unknown_job"),
+  ),
+  handler: async (ctx, { update }) => {
+    const existing = await findRow(ctx, update.jobId);
+    if (existing === null) {
+      if (isRegistrationRequired()) return "unknown_job" as const;
+      await ctx.db.insert("transcriptionJobs", rowOf(update, Date.now()));
+      return "applied" as const;
+    }
+    // Nobody was signed in when the page registered it: the API's word decides whose it is.
+    const unclaimed = existing.sequence === 0 && existing.userId === ANONYMOUS;
+    if (existing.userId !== update.userId && !unclaimed) return "owner_mismatch" as const;
+    if (update.sequence === existing.sequence) return "duplicate" as const;
+    if (update.sequence < existing.sequence) return "stale" as const;
+    await ctx.db.replace("transcriptionJobs", existing._id, rowOf(update, Date.now()));
+    return "applied" as const;
+  },
+});
+
+/** Removes rows whose time is over, a batch a transaction, until none is left. */
+export const removeExpired = internalMutation({
+  args: {},
+  returns: v.null(),
+  handler: async (ctx) => {
+    const rows = await ctx.db
+      .query("transcriptionJobs")
+      .withIndex("by_expiresAt", (q) => q.gt("expiresAt", 0).lte("expiresAt", Date.now()))
+      .take(EXPIRED_BATCH);
+    for (const row of rows) await ctx.db.delete("transcriptionJobs", row._id);
+    if (rows.length === EXPIRED_BATCH) {
+      await ctx.scheduler.runAfter(0, internal.transcriptionJobs.removeExpired, {});
+    }
+    return null;
+  },
+});

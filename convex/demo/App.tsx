@@ -1,0 +1,53 @@
+import { useCallback, useRef } from "react";
+import { usePersistentTranscription } from "../react";
+import { ConnectionBadge } from "./ConnectionBadge";
+import { Intake } from "./Intake";
+import { JobCard } from "./JobCard";
+
+export function App({ apiUrl }: { apiUrl: string }) {
+  const { jobs, connection, start, cancel, retry, remove, transcript } = usePersistentTranscription(
+    { apiUrl },
+  );
+  const startAll = useCallback((files: File[]) => files.forEach((file) => start(file)), [start]);
+  const heading = useRef<HTMLHeadingElement>(null);
+  const removeAndRefocus = useCallback(
+    (jobId: string) => {
+      // The button that had the focus goes away with its job.
+      heading.current?.focus();
+      void remove(jobId);
+    },
+    [remove],
+  );
+
+  return (
+    <main className="page">
+      <header className="masthead">
+        <h1>Transcriptions</h1>
+        <ConnectionBadge connection={connection} />
+      </header>
+      <Intake onFiles={startAll} />
+      <section aria-labelledby="jobs-heading">
+        <h2 id="jobs-heading" ref={heading} tabIndex={-1}>
+          Recordings
+        </h2>
+        {jobs.length === 0 && (
+          <p className="empty">
+            None yet. What you add stays in this list when you close the page.
+          </p>
+        )}
+        <ul className="jobs">
+          {jobs.map((job) => (
+            <JobCard
+              key={job.jobId}
+              job={job}
+              onCancel={cancel}
+              onRetry={retry}
+              onRemove={removeAndRefocus}
+              onTranscript={transcript}
+            />
+          ))}
+        </ul>
+      </section>
+    </main>
+  );
+}

@@ -1,0 +1,100 @@
+import { memo } from "react";
+import type { PersistentTranscription, TrackedJob } from "../react";
+import { Progress } from "./Progress";
+import { TakeAway } from "./TakeAway";
+import { Words } from "./Words";
+import { clock, languageName } from "./format";
+
+export type JobCardProps = {
+  job: TrackedJob;
+  onCancel: (jobId: string) => unknown;
+  onRetry: (jobId: string) => unknown;
+  onRemove: (jobId: string) => unknown;
+  onTranscript: PersistentTranscription["transcript"];
+};
+
+const STATUS: Record<TrackedJob["status"], string> = {
+  loading: "Looking it up",
+  uploading: "Uploading",
+  queued: "Queued",
+  processing: "Transcribing",
+  completed: "Done",
+  failed: "Failed",
+  cancelled: "Cancelled",
+  deleted: "Deleted",
+};
+
+/** One recording. The data attributes are the job's state for whoever drives the page from outside. */
+export const JobCard = memo(function JobCard({ job, ...on }: JobCardProps) {
+  const { jobId, name, status } = job;
+  const finished = status === "completed" ? job.result : null;
+  return (
+    <li
+      className="job"
+      data-job-id={jobId}
+      data-status={status}
+      data-sequence={job.sequence}
+      data-progress={job.progress}
+    >
+      <article aria-label={name}>
+        <header className="job-head">
+          <h3 title={name}>{name}</h3>
+          <p className="status" role="status">
+            <span className="visually-hidden">{name}: </span>
+            {STATUS[status]}
+          </p>
+        </header>
+        <Facts job={job} />
+        <Progress status={status} progress={job.progress} name={name} />
+        {status === "failed" && <p className="problem">{job.error?.message ?? "It failed."}</p>}
+        {finished !== null && <Words name={name} result={finished} />}
+        {job.problem !== null && (
+          <p className="problem" role="alert">
+            {job.problem}
+          </p>
+        )}
+        <div className="job-buttons">
+          {finished !== null && (
+            <TakeAway jobId={jobId} name={name} result={finished} onTranscript={on.onTranscript} />
+          )}
+          <Controls job={job} {...on} />
+        </div>
+      </article>
+    </li>
+  );
+});
+
+function Facts({ job: { addedAt, result } }: { job: TrackedJob }) {
+  const facts = [
+    new Date(addedAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }),
+    result?.durationSeconds != null && clock(result.durationSeconds),
+    result?.language != null && languageName(result.language),
+  ];
+  return <p className="quiet figures">{facts.filter(Boolean).join(" · ")}</p>;
+}
+
+function Controls({ job, onCancel, onRetry, onRemove }: Omit<JobCardProps, "onTranscript">) {
+  const { jobId, action } = job;
+  const common = { type: "button", className: "button small", disabled: action !== null } as const;
+  const which = <span className="visually-hidden"> {job.name}</span>;
+  return (
+    <>
+      {job.canCancel && (
+        <button {...common} onClick={() => onCancel(jobId)}>
+          {action === "cancel" ? "Cancelling…" : "Cancel"}
+          {which}
+        </button>
+      )}
+      {job.canRetry && (
+        <button {...common} onClick={() => onRetry(jobId)}>
+          {action === "retry" ? "Trying again…" : "Try again"}
+          {which}
+        </button>
+      )}
+      <button {...common} className="button small last" onClick={() => onRemove(jobId)}>
+        {action === "remove" ? "Removing…" : "Remove"}
+        {which}
+      </button>
+    </>
+  );
+}

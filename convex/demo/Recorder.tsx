@@ -1,0 +1,80 @@
+import { useEffect, useState } from "react";
+import { clock, extensionOf, recordingName } from "./format";
+
+type State =
+  | { is: "idle"; problem: string | null }
+  | { is: "asking" }
+  | { is: "recording"; recorder: MediaRecorder; since: number };
+
+/** A button that records the microphone; absent where the browser gives pages no microphone (plain http). */
+export function Recorder({ onRecorded }: { onRecorded: (file: File) => void }) {
+  const [state, setState] = useState<State>({ is: "idle", problem: null });
+
+  if (!("mediaDevices" in navigator) || typeof MediaRecorder === "undefined") return null;
+
+  const begin = async () => {
+    setState({ is: "asking" });
+    try {
+      const recorder = await record((file) => {
+        setState({ is: "idle", problem: null });
+        onRecorded(file);
+      });
+      setState({ is: "recording", recorder, since: Date.now() });
+    } catch (error) {
+      console.error("[page] The microphone could not be used.", error);
+      const problem = "The microphone could not be used. Allow it for this page and try again.";
+      setState({ is: "idle", problem });
+    }
+  };
+
+  if (state.is === "recording") {
+    return (
+      <button type="button" className="button recording" onClick={() => state.recorder.stop()}>
+        Stop and add · <Elapsed since={state.since} />
+      </button>
+    );
+  }
+  return (
+    <>
+      <button
+        type="button"
+        className="button"
+        disabled={state.is === "asking"}
+        onClick={() => void begin()}
+      >
+        Record
+      </button>
+      {state.is === "idle" && state.problem !== null && (
+        <p className="problem" role="alert">
+          {state.problem}
+        </p>
+      )}
+    </>
+  );
+}
+
+function Elapsed({ since }: { since: number }) {
+  const [now, setNow] = useState(since);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 250);
+    return () => clearInterval(timer);
+  }, []);
+  return <span className="figures">{clock((now - since) / 1000)}</span>;
+}
+
+/** Starts to record; the file comes when the recorder is stopped, by the user or by an unplugged microphone. */
+async function record(onRecorded: (file: File) => void): Promise<MediaRecorder> {
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+  const recorder = new MediaRecorder(stream);
+  const startedAt = new Date();
+  const parts: Blob[] = [];
+  recorder.addEventListener("dataavailable", ({ data }) => parts.push(data));
+  recorder.addEventListener("stop", () => {
+    stream.getTracks().forEach((track) => track.stop());
+    const type = recorder.mimeType;
+    const name = recordingName(startedAt, extensionOf(type));
+    onRecorded(new File(parts, name, { type }));
+  });
+  recorder.start();
+  return recorder;
+}

@@ -1,0 +1,159 @@
+/** The functions over their tables: run by convex-test, kept in a file, each commit announced. */
+import { convexTest } from "convex-test";
+import { makeFunctionReference, type UserIdentity } from "convex/server";
+import { convexToJson, jsonToConvex, type JSONValue, type Value } from "convex/values";
+import schema from "../../convex/schema";
+import { cronJobs, kindOfAny, modules, publicKind, type FunctionKind } from "./functions";
+import {
+  currentInternals,
+  tableOf,
+  type Document,
+  type Internals,
+  type Tables,
+  type Writes,
+} from "./internals";
+import { Journal, readDocuments } from "./journal";
+import { lock } from "./lock";
+
+export type Identity = Partial<UserIdentity> | null;
+
+export class Backend {
+  /** The time of the latest commit, in nanoseconds since 1970, as clients get to see it. */
+  #ts = BigInt(Date.now()) * 1_000_000n;
+  readonly #listeners = new Set<() => void>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #t = convexTest({ schema, modules, transactionLimits: true });
+  #journal: Journal | null = null;
+  #unlock = () => {};
+
+  private constructor() {}
+
+  /** Throws, with the data file as it was, where it is none or holds what the schema does not allow. */
+  static async open({ dataFile }: { dataFile: string | null }): Promise<Backend> {
+    const backend = new Backend();
+    if (dataFile !== null) backend.#unlock = lock(dataFile);
+    const documents = dataFile === null ? new Map<string, Document>() : readDocuments(dataFile);
+    await backend.#t.run(async () => {
+      const { tables, transactionManager } = currentInternals();
+      for (const document of documents.values()) restore(tables, document, `${dataFile}`);
+      if (dataFile !== null) backend.#journal = Journal.begin(dataFile, documents);
+      backend.#watchCommits(tables, transactionManager);
+    });
+    await backend.#startCrons();
+    return backend;
+  }
+
+  get ts(): bigint {
+    return this.#ts;
+  }
+
+  /** Calls `listener` soon after each commit that changed a table. Returns how to end that. */
+  onCommit(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The result of a public function. Rejects as the function does. */
+  async run(
+    kind: FunctionKind,
+    path: string,
+    args: JSONValue,
+    identity: Identity,
+  ): Promise<JSONValue> {
+    if ((await publicKind(path)) !== kind) {
+      throw new Error(
+        `Could not find public function for '${path}'. ` +
+          "Did you forget to run `npx convex dev` or `npx convex deploy`?",
+      );
+    }
+    return convexToJson(await this.#call(kind, path, jsonToConvex(args), identity));
+  }
+
+  /** The answer of the HTTP action at this path. Rejects as the action does. */
+  async fetch(path: string, init: RequestInit, identity: Identity): Promise<Response> {
+    return await this.#as(identity).fetch(path, init);
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#journal?.close();
+    this.#unlock();
+  }
+
+  #as(identity: Identity) {
+    return identity === null ? this.#t : this.#t.withIdentity(identity);
+  }
+
+  async #call(kind: FunctionKind, path: string, args: Value, identity: Identity): Promise<Value> {
+    const t = this.#as(identity);
+    const fields = args as Record<string, Value>;
+    switch (kind) {
+      case "query":
+        return (await t.query(makeFunctionReference<"query">(path), fields)) ?? null;
+      case "mutation":
+        return (await t.mutation(makeFunctionReference<"mutation">(path), fields)) ?? null;
+      case "action":
+        return (await t.action(makeFunctionReference<"action">(path), fields)) ?? null;
+    }
+  }
+
+  /** A mutation whose writes cannot be kept is rolled back. */
+  #watchCommits(tables: Tables, transactionManager: Internals["transactionManager"]): void {
+    const commit = transactionManager.commit.bind(transactionManager);
+    transactionManager.commit = (isNested) => {
+      const writes = isNested ? {} : ownWrites(tables._writes[0] ?? {});
+      const isChange = Object.keys(writes).length > 0;
+      if (isChange) this.#journal?.append(writes);
+      const ts = commit(isNested);
+      if (isChange && ts !== null) this.#announce(ts);
+      return ts;
+    };
+  }
+
+  #announce(ts: bigint): void {
+    this.#ts = ts > this.#ts ? ts : this.#ts + 1n;
+    setImmediate(() => this.#listeners.forEach((listener) => listener()));
+  }
+
+  /** Interval jobs run here as they do there; the other kinds are named and left out. */
+  async #startCrons(): Promise<void> {
+    for (const [name, { name: path, args, schedule }] of Object.entries(await cronJobs())) {
+      const kind = await kindOfAny(path);
+      if (schedule.type !== "interval" || kind === null) {
+        console.error(`cron "${name}" does not run in the development backend`);
+        continue;
+      }
+      const run = () =>
+        this.#call(kind, path, jsonToConvex((args as JSONValue[])[0] ?? {}), null).catch(
+          (error: unknown) => {
+            console.error(`cron "${name}" failed:`, error);
+          },
+        );
+      this.#timers.push(setInterval(run, milliseconds(schedule)).unref());
+    }
+  }
+}
+
+function restore(tables: Tables, document: Document, file: string): void {
+  const { _id, _creationTime, ...fields } = document;
+  try {
+    tables._validate(tableOf(_id), fields);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${file}: document ${_id} does not fit the schema: ${reason}`, {
+      cause: error,
+    });
+  }
+  tables._documents[_id] = document;
+  tables._nextDocId = Math.max(tables._nextDocId, Number.parseInt(_id, 10) + 1);
+  tables._lastCreationTime = Math.max(tables._lastCreationTime, _creationTime);
+}
+
+function ownWrites(writes: Writes): Writes {
+  return Object.fromEntries(Object.entries(writes).filter(([id]) => !tableOf(id).startsWith("_")));
+}
+
+function milliseconds(interval: { seconds?: number; minutes?: number; hours?: number }): number {
+  const { seconds = 0, minutes = 0, hours = 0 } = interval;
+  return ((hours * 60 + minutes) * 60 + seconds) * 1000;
+}

@@ -1,0 +1,45 @@
+/**
+ * What this server needs of convex-test's inside, which is not part of its public interface:
+ * the tables, to keep them in a file, and the moment of a commit. `main.mjs` lets it out; the
+ * version of convex-test is pinned, and a test restarts a real server over its data.
+ */
+import * as convexTestModule from "convex-test";
+import type { Value } from "convex/values";
+
+export type Document = Record<string, Value> & { _id: string; _creationTime: number };
+
+/** By document id; null: deleted. */
+export type Writes = Record<string, Document | null>;
+
+export interface Tables {
+  _documents: Record<string, Document>;
+  /** A layer for each open (nested) mutation, the outermost first. */
+  _writes: Writes[];
+  _nextDocId: number;
+  _lastCreationTime: number;
+  /** Throws where the fields do not fit the schema. */
+  _validate(table: string, fields: Record<string, Value>): void;
+}
+
+export interface Internals {
+  components: Record<string, { db: Tables } | undefined>;
+  /** Nanoseconds since 1970; null for a nested mutation, whose writes stay pending. */
+  transactionManager: { commit(isNested: boolean): bigint | null };
+}
+
+type Exposed = { getConvexGlobal?: () => Internals };
+
+/** Has to be called inside a function of the test backend, e.g. in `t.run`. */
+export function currentInternals(): Internals & { tables: Tables } {
+  const internals = (convexTestModule as Exposed).getConvexGlobal?.();
+  const tables = internals?.components[""]?.db;
+  if (internals === undefined || tables?._documents === undefined) {
+    throw new Error("This version of convex-test keeps its tables elsewhere: see internals.ts.");
+  }
+  return { ...internals, tables };
+}
+
+/** The table is the end of an id: digits, then its name. Names that begin with `_` are the system's. */
+export function tableOf(id: string): string {
+  return id.replace(/^\d+/, "");
+}

@@ -1,0 +1,69 @@
+/**
+ * The development backend, from the environment: PORT (3210; 0: a free one), SITE_PROXY_PORT
+ * (3211), CONVEX_DATA_FILE (unset: nothing is kept), and the functions' own variables. Prints one
+ * JSON line with its addresses on stdout when it is ready; everything else goes to stderr.
+ */
+import { Console } from "node:console";
+import { fileURLToPath } from "node:url";
+
+globalThis.console = new Console(process.stderr, process.stderr);
+
+/** convex-test keeps its tables to itself; `backend/internals.ts` says what is needed of them. */
+const exposeTables = {
+  name: "expose-convex-test-tables",
+  /** @param {string} code @param {string} id */
+  transform(code, id) {
+    return id.includes("/convex-test/dist/index.js")
+      ? `${code}\nexport { getConvexGlobal };`
+      : null;
+  },
+};
+
+/** The functions run from their TypeScript sources. */
+async function createLoader() {
+  const { createServer } = await import("vite");
+  return await createServer({
+    root: fileURLToPath(new URL("..", import.meta.url)),
+    configFile: false,
+    logLevel: "warn",
+    appType: "custom",
+    plugins: [exposeTables],
+    ssr: { noExternal: ["convex-test"] },
+    server: { middlewareMode: true, ws: false, watch: null },
+    optimizeDeps: { noDiscovery: true, include: [] },
+  });
+}
+
+/** @param {string} name @param {number} fallback */
+function portFrom(name, fallback) {
+  const text = process.env[name] || String(fallback);
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65535) {
+    throw new Error(`${name}=${text} is no port: give a number from 0 (any free one) to 65535.`);
+  }
+  return port;
+}
+
+/** @type {() => Promise<void>} */
+let stop = async () => {}; // nothing to end until there is a server
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => void stop().then(() => process.exit(0)));
+}
+
+async function main() {
+  const port = portFrom("PORT", 3210);
+  const sitePort = portFrom("SITE_PROXY_PORT", 3211);
+  const loader = await createLoader();
+  const { startServer } = await loader.ssrLoadModule("/devserver/server.ts");
+  const dataFile = process.env.CONVEX_DATA_FILE || null;
+  const server = await startServer({ host: "127.0.0.1", port, sitePort, dataFile });
+  stop = server.close;
+  process.stdout.write(`${JSON.stringify({ url: server.url, siteUrl: server.siteUrl })}\n`);
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`convex devserver: ${error instanceof Error ? error.message : error}`);
+  process.exit(1);
+}

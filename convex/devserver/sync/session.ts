@@ -1,0 +1,182 @@
+/**
+ * One client's view: the queries it subscribed to, kept current by transitions. A transition
+ * brings the client from one version (query set, identity, time of the data) to the next; the
+ * client checks that each begins where the last one ended.
+ */
+import type { JSONValue } from "convex/values";
+import type { Backend, Identity } from "../backend/backend";
+import { failureOf } from "../backend/failure";
+import { identityOf } from "../backend/identity";
+import {
+  encodeTs,
+  encodeVersion,
+  ProtocolError,
+  type Call,
+  type ClientMessage,
+  type StateVersion,
+  type Subscription,
+} from "./protocol";
+
+const MAX_QUERIES = 1000;
+
+type Watched = Subscription & { sent: string | null };
+type Modification = { type: "QueryUpdated" | "QueryFailed" | "QueryRemoved"; queryId: number };
+
+export class SyncSession {
+  readonly #backend: Backend;
+  readonly #send: (message: object) => void;
+  readonly #onBroken: (error: unknown) => void;
+  readonly #queries = new Map<number, Watched>();
+  #removed: number[] = [];
+  #sent: StateVersion = { querySet: 0, identity: 0, ts: 0n };
+  #querySet = 0;
+  #identityVersion = 0;
+  #identity: Identity = null;
+  #isNotified = false;
+  /** Transitions go out one after another, and so do mutations; neither waits for actions. */
+  #transitions: Promise<void> = Promise.resolve();
+  #mutations: Promise<void> = Promise.resolve();
+
+  /** `onBroken` hears of what this connection cannot go on after. */
+  constructor(options: {
+    backend: Backend;
+    send: (message: object) => void;
+    onBroken: (error: unknown) => void;
+  }) {
+    this.#backend = options.backend;
+    this.#send = options.send;
+    this.#onBroken = options.onBroken;
+  }
+
+  /** Throws `ProtocolError`. */
+  receive(message: ClientMessage): void {
+    switch (message.type) {
+      case "Connect":
+      case "Event":
+        return;
+      case "ModifyQuerySet":
+        return this.#modifyQuerySet(message);
+      case "Authenticate":
+        return this.#authenticate(message);
+      case "Mutation":
+        this.#mutations = this.#mutations.then(() => this.#mutate(message));
+        return;
+      case "Action":
+        void this.#act(message);
+    }
+  }
+
+  /** The tables changed: what that changes for this client is sent. Calls in quick succession count as one. */
+  notify(): void {
+    if (this.#isNotified || this.#queries.size === 0) return;
+    this.#isNotified = true;
+    this.#enqueueTransition({ isForced: false });
+  }
+
+  #modifyQuerySet(message: ClientMessage & { type: "ModifyQuerySet" }): void {
+    if (message.baseVersion !== this.#querySet) {
+      throw new ProtocolError(`baseVersion is ${message.baseVersion} and not ${this.#querySet}`);
+    }
+    for (const queryId of message.remove) {
+      if (this.#queries.delete(queryId)) this.#removed.push(queryId);
+    }
+    for (const added of message.add) this.#queries.set(added.queryId, { ...added, sent: null });
+    if (this.#queries.size > MAX_QUERIES)
+      throw new ProtocolError(`more than ${MAX_QUERIES} queries`);
+    this.#querySet = message.newVersion;
+    this.#enqueueTransition({ isForced: true });
+  }
+
+  #authenticate({ baseVersion, token }: ClientMessage & { type: "Authenticate" }): void {
+    if (baseVersion !== this.#identityVersion) {
+      throw new ProtocolError(`baseVersion is ${baseVersion} and not ${this.#identityVersion}`);
+    }
+    const identity = token === null ? null : identityOf(token);
+    if (token !== null && identity === null) {
+      const error = "The token is no JSON Web Token with `sub` and `iss`.";
+      return this.#send({ type: "AuthError", error, baseVersion, authUpdateAttempted: true });
+    }
+    this.#identityVersion = baseVersion + 1;
+    this.#identity = identity;
+    this.#enqueueTransition({ isForced: true });
+  }
+
+  /** The client takes a mutation as done when a transition after the response has reached its time. */
+  async #mutate(message: Call): Promise<void> {
+    const outcome = await this.#outcomeOf("mutation", message);
+    const ts = outcome.success ? { ts: encodeTs(this.#backend.ts) } : {};
+    this.#send({ type: "MutationResponse", ...outcome, ...ts });
+    this.#enqueueTransition({ isForced: true });
+  }
+
+  async #act(message: Call): Promise<void> {
+    this.#send({ type: "ActionResponse", ...(await this.#outcomeOf("action", message)) });
+  }
+
+  async #outcomeOf(kind: "mutation" | "action", { requestId, path, args }: Call) {
+    try {
+      const result = await this.#backend.run(kind, path, args, this.#identity);
+      return { requestId, success: true, result, logLines: [] };
+    } catch (error) {
+      const { message, data } = failureOf(error);
+      const errorData = data === undefined ? {} : { errorData: data };
+      return { requestId, success: false, result: message, ...errorData, logLines: [] };
+    }
+  }
+
+  #enqueueTransition(options: { isForced: boolean }): void {
+    this.#transitions = this.#transitions
+      .then(() => this.#transition(options))
+      .catch((error: unknown) => this.#onBroken(error));
+  }
+
+  async #transition({ isForced }: { isForced: boolean }): Promise<void> {
+    this.#isNotified = false;
+    const end = { querySet: this.#querySet, identity: this.#identityVersion, ts: this.#backend.ts };
+    const removed = this.#removed.map((queryId): Modification => ({
+      type: "QueryRemoved",
+      queryId,
+    }));
+    this.#removed = [];
+    const answers = await Promise.all(
+      [...this.#queries.values()].map((query) => this.#changeOf(query)),
+    );
+    const modifications = [...removed, ...answers.filter((answer) => answer !== null)];
+    if (!isForced && modifications.length === 0) return;
+    this.#send({
+      type: "Transition",
+      startVersion: encodeVersion(this.#sent),
+      endVersion: encodeVersion(end),
+      modifications,
+    });
+    this.#sent = end;
+  }
+
+  /** What the client has to be told of this query, or null if it knows. */
+  async #changeOf(query: Watched): Promise<Modification | null> {
+    const answer = await this.#answerOf(query);
+    const isGone = this.#queries.get(query.queryId) !== query;
+    if (isGone || answer.content === query.sent) return null;
+    query.sent = answer.content;
+    return { ...answer.modification, queryId: query.queryId };
+  }
+
+  async #answerOf({ path, args }: Watched) {
+    try {
+      const value: JSONValue = await this.#backend.run("query", path, args, this.#identity);
+      const modification = { type: "QueryUpdated" as const, value, logLines: [], journal: null };
+      return { content: `value ${JSON.stringify(value)}`, modification };
+    } catch (error) {
+      const { message, data } = failureOf(error);
+      const errorData = data === undefined ? {} : { errorData: data };
+      const modification = {
+        type: "QueryFailed" as const,
+        errorMessage: message,
+        ...errorData,
+        logLines: [],
+        journal: null,
+      };
+      return { content: `failure ${String(error)} ${JSON.stringify(data)}`, modification };
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/** React's door to persistent transcription jobs: live from Convex, by asking the API where that is silent. */
+
+import { useConvexConnectionState, useMutation, useQuery } from "convex/react";
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { api as functions } from "../convex/_generated/api";
+import { TranscriptionApi, type StartOptions, type TranscriptFormat } from "./api";
+import { Commands } from "./commands";
+import type { TrackedJob } from "./entry";
+import { JobList } from "./list";
+import { Poller, type Connection } from "./poller";
+import { localJobStorage, type JobStorage } from "./storage";
+
+/** Read once, when the component mounts. */
+export type PersistentTranscriptionOptions = {
+  /** The transcription API, or the app's own server in front of it. */
+  apiUrl: string;
+  /** Where the job ids are kept. Default: localStorage, so that the list survives a reload. */
+  storage?: JobStorage;
+  /** Sends the requests to the API; the place to add credentials. Default: the browser's `fetch`. */
+  fetch?: typeof fetch;
+  /** Register each job under the signed-in user before its upload; for apps with TRANSCRIPTION_REQUIRE_REGISTRATION. Default: false. */
+  register?: boolean;
+  /** Between two requests for an unfinished job while the live connection is down or silent. Default: 10 000. */
+  pollIntervalMs?: number;
+  /** How long an unfinished job may stay silent on a live connection before the API is asked. Default: 30 000. */
+  silentAfterMs?: number;
+};
+
+export type PersistentTranscription = {
+  /** This browser's jobs, newest first. */
+  jobs: TrackedJob[];
+  connection: Connection;
+  /** Begins a job and returns its id at once; how the upload goes is seen in `jobs`. */
+  start: (file: File, options?: StartOptions) => string;
+  /** These three never reject: a failure is shown in the job's `problem`. */
+  cancel: (jobId: string) => Promise<void>;
+  retry: (jobId: string) => Promise<void>;
+  remove: (jobId: string) => Promise<void>;
+  /** The whole transcript as a file; rejects with an ApiError whose message can be shown. */
+  transcript: (jobId: string, format: TranscriptFormat) => Promise<Blob>;
+};
+
+export function usePersistentTranscription(
+  options: PersistentTranscriptionOptions,
+): PersistentTranscription {
+  const register = useMutation(functions.transcriptionJobs.register);
+  const [{ list, poller, commands, transcript }] = useState(() =>
+    assemble(options, (jobId) => register({ jobId })),
+  );
+  const { jobs, followed } = useSyncExternalStore(list.subscribe, list.listing, list.listing);
+  const connection = useSyncExternalStore(poller.subscribe, poller.connection, poller.connection);
+  const { isWebSocketConnected } = useConvexConnectionState();
+  const rows = useQuery(
+    functions.transcriptionJobs.list,
+    followed.length === 0 ? "skip" : { jobIds: followed },
+  );
+
+  useEffect(() => list.open(), [list]);
+  useEffect(() => poller.open(), [poller]);
+  useEffect(() => poller.setLive(isWebSocketConnected), [poller, isWebSocketConnected]);
+  useEffect(() => {
+    for (const row of rows ?? []) list.learn(row, { heardAt: Date.now() });
+  }, [list, rows]);
+
+  const { start, cancel, retry, remove } = commands;
+  return { jobs, connection, start, cancel, retry, remove, transcript };
+}
+
+function assemble(
+  options: PersistentTranscriptionOptions,
+  register: (jobId: string) => Promise<unknown>,
+) {
+  const parts = { now: () => Date.now(), logFailure };
+  const storage = options.storage ?? localJobStorage();
+  const api = new TranscriptionApi({
+    apiUrl: options.apiUrl,
+    fetch: options.fetch ?? ((...request) => fetch(...request)),
+  });
+  const list = new JobList({ ...parts, storage });
+  const patience = {
+    pollIntervalMs: options.pollIntervalMs ?? 10_000,
+    silentAfterMs: options.silentAfterMs ?? 30_000,
+  };
+  return {
+    list,
+    poller: new Poller({ ...parts, api, list, patience }),
+    commands: new Commands({
+      ...parts,
+      api,
+      list,
+      register: options.register === true ? register : null,
+      newJobId,
+    }),
+    transcript: (jobId: string, format: TranscriptFormat) => api.transcript(jobId, format),
+  };
+}
+
+/** 128 random bits. Not crypto.randomUUID(), which pages on plain http (a phone on the local network) do not have. */
+function newJobId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function logFailure(message: string, details: Record<string, unknown>): void {
+  console.error(`[transcription] ${message}`, details);
+}

@@ -1,0 +1,40 @@
+/** Which modules a user's deployment receives: a new file in `convex/` is listed here on purpose. */
+
+const EXPECTED = [
+  "crons.js",
+  "http.js",
+  "model/access.js",
+  "model/jobUpdate.js",
+  "model/problem.js",
+  "model/row.js",
+  "model/webhookKey.js",
+  "transcriptionJobs.js",
+];
+
+/**
+ * What is wrong with a push, a sentence each. Chunks that the bundler shares between modules
+ * (`_deps/…`) are named by their content and do not count.
+ *
+ * @param {import("./deployment-stub.mjs").Push | null} push
+ * @returns {string[]}
+ */
+export function faultsOf(push) {
+  if (push === null) return ["nothing was uploaded"];
+  const { definition, schema, changedModules } = push.appDefinition;
+  const uploaded = changedModules
+    .map(({ path }) => path)
+    .filter((path) => !path.startsWith("_deps/"));
+  return [
+    ...uploaded
+      .filter((path) => !EXPECTED.includes(path))
+      .map((path) => `${path} is uploaded and not expected`),
+    ...EXPECTED.filter((path) => !uploaded.includes(path)).map(
+      (path) => `${path} is expected and not uploaded`,
+    ),
+    ...(schema?.path === "schema.js" ? [] : ["schema.ts is not uploaded"]),
+    ...(definition ? [] : ["convex.config.ts is not uploaded"]),
+    ...changedModules
+      .filter(({ environment }) => environment !== "isolate")
+      .map(({ path }) => `${path} asks for the Node.js runtime`),
+  ];
+}
