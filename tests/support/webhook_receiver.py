@@ -1,0 +1,106 @@
+"""A server that takes webhooks, verifies each with the official library, and keeps them in order of arrival."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from standardwebhooks import Webhook
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tests.support.live_server import live_server
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAbCdEfGhIjK="
+
+
+@dataclass(frozen=True)
+class Received:
+    """`status` is what was answered; `at` is a monotonic time."""
+
+    webhook_id: str
+    timestamp: str
+    signature: str
+    body: str
+    status: int
+    at: float
+
+    @property
+    def event(self) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads(self.body)
+        return event
+
+    @property
+    def data(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.event["data"]
+        return data
+
+    @property
+    def type(self) -> str:
+        return str(self.event["type"])
+
+
+class WebhookReceiver:
+    """Answers with `answers` in their order, a status and headers each, then 200 for ever.
+
+    What does not verify is answered 401 and kept in `forged`.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.app = Starlette(routes=[Route("/hook", self._take, methods=["POST"])])
+        self.reset()
+
+    def reset(self) -> None:
+        """As if new: for servers that serve many tests."""
+        self.answers: deque[tuple[int, dict[str, str]]] = deque()
+        self.refused_jobs: set[str] = set()
+        self.received: list[Received] = []
+        self.forged: list[str] = []
+
+    def taken(self, job_id: str | None = None) -> list[Received]:
+        """What was answered with success."""
+        return [
+            webhook
+            for webhook in self.received
+            if 200 <= webhook.status < 300 and job_id in {None, webhook.data["jobId"]}
+        ]
+
+    def types(self, job_id: str | None = None) -> list[str]:
+        """Of what was taken, without the common beginning."""
+        return [webhook.type.removeprefix("transcription.job.") for webhook in self.taken(job_id)]
+
+    async def _take(self, request: Request) -> Response:
+        body = await request.body()
+        try:
+            event = Webhook(SECRET).verify(body, dict(request.headers))
+        except Exception as error:  # noqa: BLE001 (the library raises many things; a test asks for none)
+            self.forged.append(repr(error))
+            return Response(status_code=401)
+        status, headers = self.answers.popleft() if self.answers else (200, {})
+        if event["data"]["jobId"] in self.refused_jobs:
+            status = 500
+        self.received.append(
+            Received(
+                webhook_id=request.headers["webhook-id"],
+                timestamp=request.headers["webhook-timestamp"],
+                signature=request.headers["webhook-signature"],
+                body=body.decode(),
+                status=status,
+                at=time.monotonic(),
+            )
+        )
+        return Response(status_code=status, headers=headers)
+
+
+@contextmanager
+def webhook_receiver() -> Iterator[WebhookReceiver]:
+    receiver = WebhookReceiver()
+    with live_server(receiver.app) as url:
+        receiver.url = f"{url}/hook"
+        yield receiver

@@ -1,0 +1,304 @@
+"""The queue and the outbox over a real database: no state without its event, no event without its state."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.transcriber.conftest import Api, job_id
+from transcriber.database import Database
+from transcriber.errors import JobOverError, StoreError
+from transcriber.jobs import Jobs
+from transcriber.model import Audio, Failure, JobId, Options, Submission, Transcript
+from transcriber.outbox import Event, Outbox
+from transcriber.recordings import Recordings
+from transcriber.results import fit
+from transcriber.worker import MAX_ATTEMPTS
+
+HEARD = Transcript(text="hello", language="en", duration_seconds=1.0, segments=(), words=None)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.ms = 1_000_000
+
+    def __call__(self) -> int:
+        return self.ms
+
+
+class Bench:
+    """Jobs and outbox without worker and sender: the test takes both parts."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "audio").mkdir(exist_ok=True)
+        self.clock = Clock()
+        self.recordings = Recordings(folder / "audio")
+        self.database = Database(folder)
+        self.jobs = Jobs(database=self.database, recordings=self.recordings, now=self.clock, max_queued=100)
+        self.outbox = Outbox(database=self.database, now=self.clock)
+
+    async def submit(self) -> JobId:
+        name = self.recordings.new_name()
+        self.recordings.path(name).write_bytes(b"sound")
+        identity = JobId(job_id())
+        audio = Audio(name=name, extension="wav", size_bytes=5)
+        await self.jobs.submit(Submission(identity, "ada", Options(prompt="names"), audio, digest=identity))
+        return identity
+
+    async def send_all(self) -> list[Event]:
+        """Every waiting event, taken at the first attempt."""
+        sent: list[Event] = []
+        while events := await self.outbox.claim(busy=(), limit=100):
+            for event in events:
+                await self.outbox.taken(event)
+                sent.append(event)
+        return sent
+
+    async def data(self, identity: JobId) -> str:
+        snapshot = await self.jobs.find(identity)
+        assert snapshot is not None
+        return snapshot.data
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.database.close()
+
+
+def data_of(event: Event) -> str:
+    return event.body.split('"data":', 1)[1][:-1]
+
+
+async def test_every_step_is_one_event_numbered_without_gap_and_read_alike(bench: Bench) -> None:
+    identity = await bench.submit()
+    sent = []
+
+    async def step_was_sent() -> None:
+        (event,) = await bench.send_all()
+        assert data_of(event) == await bench.data(identity)
+        sent.append(event)
+
+    await step_was_sent()
+    await bench.jobs.claim()
+    await step_was_sent()
+    for percent in (10, 50):
+        await bench.jobs.progress(identity, percent)
+        await step_was_sent()
+    await bench.jobs.complete(identity, HEARD, fit(HEARD, ""))
+    await step_was_sent()
+    await bench.jobs.delete(identity)
+    await step_was_sent()
+    assert [event.step for event in sent] == [
+        "queued",
+        "started",
+        "progress",
+        "progress",
+        "completed",
+        "deleted",
+    ]
+    assert [event.sequence for event in sent] == [1, 2, 3, 4, 5, 6]
+    assert len({event.webhook_id for event in sent}) == 6
+
+
+async def test_progress_that_was_never_sent_is_replaced_in_place(bench: Bench) -> None:
+    identity = await bench.submit()
+    await bench.jobs.claim()
+    for percent in (10, 20, 30):
+        await bench.jobs.progress(identity, percent)
+    await bench.jobs.fail(identity, Failure("x", "y"))
+    sent = await bench.send_all()
+    assert [(event.sequence, event.step) for event in sent] == [
+        (1, "queued"),
+        (2, "started"),
+        (3, "progress"),
+        (4, "failed"),
+    ]
+    assert json.loads(sent[2].body)["data"]["progress"] == 30
+
+
+async def test_progress_that_was_tried_once_never_changes(bench: Bench) -> None:
+    identity = await bench.submit()
+    await bench.jobs.claim()
+    await bench.send_all()
+    await bench.jobs.progress(identity, 10)
+    (tried,) = await bench.outbox.claim(busy=(), limit=9)
+    await bench.outbox.postpone(tried, 0)
+    await bench.jobs.progress(identity, 20)
+    again, later = await bench.send_all()
+    assert (again.webhook_id, again.body, again.sequence) == (tried.webhook_id, tried.body, 3)
+    assert again.attempt == 2
+    assert (later.sequence, json.loads(later.body)["data"]["progress"]) == (4, 20)
+
+
+async def test_progress_goes_forward_only_and_100_is_kept_for_the_end(bench: Bench) -> None:
+    identity = await bench.submit()
+    await bench.jobs.claim()
+    await bench.send_all()
+    for percent in (40, 30, 40):
+        await bench.jobs.progress(identity, percent)
+    assert len(await bench.send_all()) == 1
+    await bench.jobs.progress(identity, 100)
+    assert json.loads(await bench.data(identity))["progress"] == 99
+
+
+async def test_a_failing_event_holds_back_its_own_job_only(bench: Bench) -> None:
+    first, second = await bench.submit(), await bench.submit()
+    events = await bench.outbox.claim(busy=(), limit=9)
+    stuck = next(event for event in events if event.job_id == first)
+    await bench.outbox.postpone(stuck, 60)
+    await bench.jobs.cancel(first)
+    await bench.jobs.cancel(second)
+    sent = await bench.send_all()
+    assert [(event.job_id, event.sequence) for event in sent] == [(second, 1), (second, 2)]
+    bench.clock.ms += 60_000
+    assert [event.sequence for event in await bench.send_all()] == [1, 2]
+
+
+async def test_a_clock_that_steps_back_makes_no_later_time_smaller(bench: Bench) -> None:
+    identity = await bench.submit()
+    bench.clock.ms -= 500_000
+    await bench.jobs.claim()
+    bench.clock.ms += 100
+    await bench.jobs.complete(identity, HEARD, fit(HEARD, ""))
+    times = json.loads(await bench.data(identity))["timestamps"]
+    assert times == {"createdAt": 1_000_000, "startedAt": 1_000_000, "completedAt": 1_000_000}
+
+
+async def test_the_oldest_job_is_taken_first_and_only_once(bench: Bench) -> None:
+    identities = [await bench.submit() for _ in range(3)]
+    claimed = [await bench.jobs.claim() for _ in range(4)]
+    assert [claim and claim.job.job_id for claim in claimed] == [*identities, None]
+
+
+async def test_a_job_that_was_given_back_keeps_its_first_start_and_sends_nothing(bench: Bench) -> None:
+    identity = await bench.submit()
+    await bench.jobs.claim()
+    await bench.send_all()
+    before = await bench.data(identity)
+    bench.clock.ms += 5_000
+    await bench.jobs.give_back(identity)
+    again = await bench.jobs.claim()
+    assert again is not None
+    assert again.attempt == 1
+    assert await bench.data(identity) == before
+    assert await bench.send_all() == []
+
+
+async def test_a_job_of_a_process_that_died_is_free_after_recovery(bench: Bench) -> None:
+    identity = await bench.submit()
+    await bench.jobs.claim()
+    stray = bench.recordings.new_name()
+    bench.recordings.path(stray).write_bytes(b"half an upload")
+    assert await bench.jobs.recover() == 1
+    again = await bench.jobs.claim()
+    assert again is not None
+    assert (again.job.job_id, again.attempt) == (identity, 2)
+    assert not bench.recordings.path(stray).exists()
+    assert bench.recordings.path(again.audio.name).exists()
+
+
+async def test_a_job_that_ends_its_process_again_and_again_is_given_up(
+    tmp_path: Path, start: Callable[..., Api]
+) -> None:
+    (tmp_path / "data").mkdir()
+    bench = Bench(tmp_path / "data")
+    identity = await bench.submit()
+    for _ in range(MAX_ATTEMPTS):
+        assert await bench.jobs.claim()
+        await bench.jobs.recover()
+    bench.database.close()
+    assert start().until(identity, "failed")["error"]["code"] == "gave_up"
+
+
+async def test_nothing_changes_a_job_that_is_over(bench: Bench) -> None:
+    ended = []
+    for end in ("complete", "fail", "cancel"):
+        identity = await bench.submit()
+        await bench.jobs.claim()
+        if end == "complete":
+            await bench.jobs.complete(identity, HEARD, fit(HEARD, ""))
+        elif end == "fail":
+            await bench.jobs.fail(identity, Failure("x", "y"))
+        else:
+            await bench.jobs.cancel(identity)
+        ended.append(identity)
+    for identity in ended:
+        before = await bench.data(identity)
+        with pytest.raises(JobOverError):
+            await bench.jobs.progress(identity, 50)
+        with pytest.raises(JobOverError):
+            await bench.jobs.complete(identity, HEARD, fit(HEARD, ""))
+        with pytest.raises(JobOverError):
+            await bench.jobs.fail(identity, Failure("x", "y"))
+        assert await bench.data(identity) == before
+    assert await bench.jobs.claim() is None
+
+
+async def test_a_failed_transaction_leaves_neither_state_nor_event(bench: Bench) -> None:
+    identity = await bench.submit()
+    before = await bench.data(identity)
+
+    def half(connection) -> None:
+        connection.execute("DELETE FROM outbox")
+        connection.execute("UPDATE jobs SET data = '{}'")
+
+    with pytest.raises(Exception, match="constraint"):
+        await bench.database.transaction(half)
+    assert await bench.data(identity) == before
+    assert len(await bench.send_all()) == 1
+
+
+async def test_a_full_disk_loses_one_transaction_and_not_the_next(bench: Bench) -> None:
+    identity = await bench.submit()
+    await bench.jobs.claim()
+    (pages,) = await bench.database.transaction(lambda db: db.execute("PRAGMA page_count").fetchone())
+    await bench.database.transaction(lambda db: db.execute(f"PRAGMA max_page_count = {pages}").fetchone())
+    large = Transcript("x" * 200_000, "en", 1.0, (), None)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        await bench.jobs.complete(identity, large, fit(large, ""))
+    assert json.loads(await bench.data(identity))["status"] == "processing"
+    await bench.database.transaction(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchone())
+    await bench.jobs.complete(identity, large, fit(large, ""))
+    assert [event.step for event in await bench.send_all()] == ["queued", "started", "completed"]
+
+
+async def test_a_second_process_is_refused_the_folder_until_the_first_ends(tmp_path: Path) -> None:
+    first = Database(tmp_path)
+    with pytest.raises(StoreError, match="another transcriber is using"):
+        Database(tmp_path)
+    first.close()
+    Database(tmp_path).close()
+
+
+async def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    await database.transaction(lambda connection: connection.execute("PRAGMA user_version = 99"))
+    database.close()
+    with pytest.raises(StoreError, match="newer"):
+        Database(tmp_path)
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "transcriber.db").write_bytes(b"not a database, but long enough to look at" * 100)
+    with pytest.raises(StoreError, match="cannot be used"):
+        Database(tmp_path)
+
+
+async def test_a_deleted_transcript_leaves_no_trace_in_the_files(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    identity = await bench.submit()
+    await bench.jobs.claim()
+    secret = Transcript("a most peculiar sentence", "en", 1.0, (), None)
+    await bench.jobs.complete(identity, secret, fit(secret, ""))
+    await bench.send_all()
+    await bench.jobs.delete(identity)
+    bench.database.close()
+    assert not [path for path in files(tmp_path) if b"most peculiar" in path.read_bytes()]
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]

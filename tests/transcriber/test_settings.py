@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+
+from tests.support.webhook_receiver import SECRET
+from transcriber.errors import SettingsError
+from transcriber.settings import Webhook, parse
+
+VALID = {"TRANSCRIBER_WEBHOOK_URL": "https://hooks.example/x", "TRANSCRIBER_WEBHOOK_SECRET": SECRET}
+
+
+def faults(**environment: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        parse(VALID | environment)
+    return caught.value.faults
+
+
+def test_an_empty_environment_is_enough() -> None:
+    settings = parse({})
+    assert (settings.engine, settings.host, settings.port) == ("local", "127.0.0.1", 8000)
+    assert settings.data_dir == Path("var/transcriber")
+    assert settings.max_upload_bytes == 512 * 1024 * 1024
+    assert settings.webhook is None
+
+
+def test_a_valid_environment_is_taken_as_it_is() -> None:
+    settings = parse(
+        {**VALID, "TRANSCRIBER_CORS_ORIGINS": "https://a.example, http://localhost:5173", "HOME": "/root"}
+    )
+    assert settings.webhook == Webhook("https://hooks.example/x", SECRET)
+    assert settings.cors_origins == ("https://a.example", "http://localhost:5173")
+
+
+def test_groq_is_the_engine_where_its_key_is_set() -> None:
+    assert parse({"GROQ_API_KEY": "gsk"}).engine == "groq"
+    assert parse({"GROQ_API_KEY": "gsk", "TRANSCRIBER_ENGINE": "local"}).engine == "local"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TRANSCRIBER_ENGINE", "whisper", "use groq or local"),
+        ("TRANSCRIBER_ENGINE", "groq", "GROQ_API_KEY is not set"),
+        ("TRANSCRIBER_PORT", "70000", "from 0 to 65535"),
+        ("TRANSCRIBER_PORT", "http", "a whole number"),
+        ("TRANSCRIBER_MAX_UPLOAD_BYTES", "0", "at least 1"),
+        ("TRANSCRIBER_PROGRESS_SECONDS", "nan", "from 0 to 3600"),
+        ("TRANSCRIBER_REQUIRE_KEY", "yes", "true or false"),
+        ("TRANSCRIBER_REQUIRE_KEY", "true", "TRANSCRIBER_API_KEY is not set"),
+        ("TRANSCRIBER_PUBLIC_URL", "speech.example", "https://example.com"),
+        ("TRANSCRIBER_CORS_ORIGINS", "https://a.example/path", "without a path"),
+        ("TRANSCRIBER_WEBHOOK_URL", "ftp://x", "http:// or https://"),
+        ("TRANSCRIBER_WEBHOOK_URL", "http://[::1", "http:// or https://"),
+        ("TRANSCRIBER_WEBHOOK_SECRET", "whsec_not base64", "whsec_ and base64"),
+        ("TRANSCRIBER_WEBHOOK_SECRET", "hunter2hunter2", "whsec_ and base64"),
+        ("TRANSCRIBER_WEBHOOK_SECRET", "", "TRANSCRIBER_WEBHOOK_SECRET is not"),
+        ("TRANSCRIBER_API_KEY_FILE", "/nowhere/at/all", "cannot be read"),
+        ("TRANSCRIBER_CONFIG", "x.toml", "not supported yet"),
+        ("TRANSCRIBER_RETENTION_DAYS", "30", "not supported yet"),
+        ("TRANSCRIBER_WEBHOK_URL", "https://x.example", "did you mean TRANSCRIBER_WEBHOOK_URL?"),
+        ("TRANSCRIBER_XYZZY_PLUGH", "1", "is unknown"),
+    ],
+)
+def test_a_wrong_variable_is_one_clear_fault(name: str, value: str, said: str) -> None:
+    (fault,) = faults(**{name: value})
+    assert name in fault
+    assert said in fault
+
+
+def test_every_fault_is_reported_at_once() -> None:
+    assert len(faults(TRANSCRIBER_PORT="x", TRANSCRIBER_ENGINE="y", TRANSCRIBER_HOSTT="z")) == 3
+
+
+def test_no_fault_tells_a_secret() -> None:
+    assert "hunter2" not in str(
+        faults(TRANSCRIBER_WEBHOOK_SECRET="hunter2", TRANSCRIBER_API_KEY="hunter2", TRANSCRIBER_PORT="x")
+    )
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n")
+    environment = {
+        "TRANSCRIBER_WEBHOOK_URL": "https://x.example",
+        "TRANSCRIBER_WEBHOOK_SECRET_FILE": str(file),
+    }
+    assert parse(environment).webhook == Webhook("https://x.example", SECRET)
+    (fault,) = faults(TRANSCRIBER_WEBHOOK_SECRET_FILE=str(file))
+    assert "both set" in fault
+    file.write_text("")
+    with pytest.raises(SettingsError, match="empty"):
+        parse(environment)

@@ -1,0 +1,220 @@
+"""The composition root: settings in, the application out; its lifespan runs the worker and the notifier."""
+
+import asyncio
+import random
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from transcriber import log, notify, worker
+from transcriber.access_log import AccessLog
+from transcriber.api import Access, Api
+from transcriber.backoff import Backoff
+from transcriber.database import Database
+from transcriber.errors import RequestError, StoreError
+from transcriber.jobs import Jobs
+from transcriber.metrics import Metrics
+from transcriber.model import JobId, UnixMs
+from transcriber.notify import Notifier
+from transcriber.ops import Ops
+from transcriber.outbox import Outbox
+from transcriber.problems import on_crash, on_http_exception, on_request_error, on_store_error
+from transcriber.recordings import Recordings
+from transcriber.settings import Settings, Webhook
+from transcriber.speech import Engine
+from transcriber.worker import Limits, Worker
+
+STOP_SECONDS = 5.0
+CRASH_PAUSE_SECONDS = 1.0
+
+Service = Callable[[], Awaitable[None]]
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+def wall_clock() -> UnixMs:
+    return time.time_ns() // 1_000_000
+
+
+def build(
+    settings: Settings,
+    *,
+    engine: Engine | None = None,
+    now: Callable[[], UnixMs] = wall_clock,
+    run_backoff: Backoff = worker.BACKOFF,
+    webhook_backoff: Backoff = notify.BACKOFF,
+) -> Starlette:
+    """The application, owning the data folder from now on. Raises StoreError if it cannot."""
+    parts = _assemble(settings, engine or make_engine(settings), now)
+    runner = _worker(settings, parts, run_backoff)
+    services: list[Service] = [runner.run]
+    if settings.webhook is None:
+        log.warning(
+            "webhook.unset", advice="events are kept and not sent: set TRANSCRIBER_WEBHOOK_URL and _SECRET"
+        )
+    else:
+        services.append(_notifier(settings.webhook, parts, webhook_backoff).run)
+    return Starlette(
+        routes=[*_api(settings, parts, runner).routes(), *_ops(parts, runner).routes()],
+        middleware=_middleware(settings),
+        exception_handlers={
+            RequestError: on_request_error,
+            HTTPException: on_http_exception,
+            sqlite3.Error: on_store_error,
+            Exception: on_crash,
+        },
+        lifespan=_lifespan(parts, services),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the worker, the notifier and the routes share."""
+
+    engine: Engine
+    recordings: Recordings
+    database: Database
+    jobs: Jobs
+    outbox: Outbox
+    metrics: Metrics
+    now: Callable[[], UnixMs]
+
+
+def _assemble(settings: Settings, engine: Engine, now: Callable[[], UnixMs]) -> _Parts:
+    recordings = Recordings(_folder(settings.data_dir / "audio"))
+    database = Database(settings.data_dir)
+    return _Parts(
+        engine=engine,
+        recordings=recordings,
+        database=database,
+        jobs=Jobs(database=database, recordings=recordings, now=now, max_queued=settings.max_queued_jobs),
+        outbox=Outbox(database=database, now=now),
+        metrics=Metrics(),
+        now=now,
+    )
+
+
+def _worker(settings: Settings, parts: _Parts, backoff: Backoff) -> Worker:
+    return Worker(
+        jobs=parts.jobs,
+        engine=parts.engine,
+        recordings=parts.recordings,
+        metrics=parts.metrics,
+        limits=Limits(settings.max_audio_seconds, settings.progress_seconds, backoff),
+        transcript_url=_transcript_url(settings.public_url),
+        now=parts.now,
+        chance=random.random,
+    )
+
+
+def _notifier(webhook: Webhook, parts: _Parts, backoff: Backoff) -> Notifier:
+    return Notifier(
+        outbox=parts.outbox,
+        written=parts.jobs.written,
+        webhook=webhook,
+        metrics=parts.metrics,
+        now=parts.now,
+        chance=random.random,
+        backoff=backoff,
+    )
+
+
+def _api(settings: Settings, parts: _Parts, runner: Worker) -> Api:
+    return Api(
+        jobs=parts.jobs,
+        recordings=parts.recordings,
+        engine=parts.engine,
+        stop=runner.stop,
+        access=Access(settings.api_key, settings.require_key),
+        max_upload_bytes=settings.max_upload_bytes,
+    )
+
+
+def _ops(parts: _Parts, runner: Worker) -> Ops:
+    return Ops(
+        jobs=parts.jobs,
+        outbox=parts.outbox,
+        recordings=parts.recordings,
+        metrics=parts.metrics,
+        engine_fault=lambda: runner.fault,
+        now=parts.now,
+    )
+
+
+def make_engine(settings: Settings) -> Engine:
+    """Imports only the engine that is used: the other's libraries may not be there."""
+    if settings.engine == "groq":
+        from transcriber.speech.groq import GroqEngine  # noqa: PLC0415 (see above)
+
+        return GroqEngine(api_key=settings.groq_api_key, base_url=settings.groq_base_url)
+    from transcriber.speech.local import LocalEngine  # noqa: PLC0415 (see above)
+
+    return LocalEngine()
+
+
+def _lifespan(parts: _Parts, services: list[Service]) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        recovered = await parts.jobs.recover()
+        log.info("service.started", recovered_jobs=recovered)
+        tasks = [asyncio.create_task(_supervise(service)) for service in services]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            try:
+                await parts.engine.close()
+            finally:
+                parts.database.close()
+                log.info("service.stopped")
+
+    return lifespan
+
+
+async def _supervise(service: Service) -> None:
+    """Runs it again after a pause whenever it fails: a full disk or a locked file passes."""
+    while True:
+        try:
+            await service()
+        except Exception as error:  # noqa: BLE001 (a service that stays down would stop the queue without a word)
+            log.error("service.crashed", error)
+            await asyncio.sleep(CRASH_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    logging = Middleware(AccessLog)
+    if not settings.cors_origins:
+        return [logging]
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+        expose_headers=["ETag", "Location", "Retry-After"],
+    )
+    return [logging, cors]
+
+
+def _transcript_url(public_url: str) -> Callable[[JobId], str]:
+    return lambda job_id: f"{public_url}/v1/jobs/{job_id}/transcript"
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be made: {error}: set TRANSCRIBER_DATA_DIR to a folder that can"
+        ) from error
+    return path

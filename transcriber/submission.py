@@ -1,0 +1,113 @@
+"""Makes a job out of a form: every field is judged before the job is taken."""
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Sequence
+
+from transcriber.errors import RequestError
+from transcriber.model import Granularity, JobId, Options
+from transcriber.upload import Form
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{20,128}")
+_LANGUAGE = re.compile(r"[a-z]{2}")
+_MODEL = re.compile(r"[A-Za-z0-9._/-]{1,100}")
+_GRANULARITIES: dict[str, Granularity] = {"word": "word", "segment": "segment"}
+_SINGLE = ("job_id", "user_id", "language", "model", "prompt")
+_REPEATED = "timestamp_granularities[]"
+
+MAX_USER_ID_CHARACTERS = 256
+MAX_PROMPT_CHARACTERS = 2_000
+
+
+def new_job_id() -> JobId:
+    """28 characters that nobody can guess."""
+    return JobId(f"job_{secrets.token_urlsafe(18)}")
+
+
+def is_job_id(value: str) -> bool:
+    return _JOB_ID.fullmatch(value) is not None
+
+
+class Fields:
+    """The form's fields as values. Raises RequestError, 422, for the first that cannot be used."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._single = _single(form.fields)
+        self.job_id = self._job_id()
+        self.user_id = self._user_id()
+        self.options = Options(
+            language=self._language(),
+            model=self._matching("model", _MODEL, "a model's name"),
+            prompt=self._prompt(),
+            granularities=_granularities([value for name, value in form.fields if name == _REPEATED]),
+        )
+        self.file_sha256 = self._file_sha256()
+
+    def digest(self) -> str:
+        """SHA-256 of the audio and every field but the id: equal where a client repeats its call."""
+        content = [self.file_sha256, sorted(pair for pair in self._form.fields if pair[0] != "job_id")]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def _file_sha256(self) -> str:
+        if self._form.file_sha256 is None:
+            raise RequestError(422, "no_file", "the form has no file: send the recording in the field file")
+        if self._form.file_bytes == 0:
+            raise RequestError(422, "empty", "the file is empty")
+        return self._form.file_sha256
+
+    def _job_id(self) -> JobId:
+        value = self._single.get("job_id")
+        if value is None:
+            return new_job_id()
+        if not is_job_id(value):
+            raise RequestError(422, "bad_job_id", "job_id must be 20 to 128 characters of A-Z a-z 0-9 _ -")
+        return JobId(value)
+
+    def _user_id(self) -> str:
+        value = self._single.get("user_id", "anonymous")
+        if not value or len(value) > MAX_USER_ID_CHARACTERS or not value.isprintable():
+            raise RequestError(
+                422, "bad_user_id", f"user_id must be 1 to {MAX_USER_ID_CHARACTERS} printable characters"
+            )
+        return value
+
+    def _language(self) -> str | None:
+        return self._matching("language", _LANGUAGE, "an ISO 639-1 code of two small letters, such as en")
+
+    def _prompt(self) -> str | None:
+        value = self._single.get("prompt")
+        if value and len(value) > MAX_PROMPT_CHARACTERS:
+            raise RequestError(422, "bad_field", f"prompt is longer than {MAX_PROMPT_CHARACTERS} characters")
+        return value or None
+
+    def _matching(self, name: str, pattern: re.Pattern[str], what: str) -> str | None:
+        """An empty field counts as absent: forms in browsers send those."""
+        value = self._single.get(name)
+        if value and not pattern.fullmatch(value):
+            raise RequestError(422, "bad_field", f"{name} must be {what}")
+        return value or None
+
+
+def _single(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, value in fields:
+        if name == "audio_url":
+            raise RequestError(
+                422, "audio_url_unsupported", "audio_url is not supported yet: send the file itself"
+            )
+        if name not in (*_SINGLE, _REPEATED):
+            raise RequestError(422, "unknown_field", f"the field {name[:100]!r} is unknown")
+        if name in values and name != _REPEATED:
+            raise RequestError(422, "bad_field", f"the field {name} is there more than once")
+        values[name] = value
+    return values
+
+
+def _granularities(values: Sequence[str]) -> tuple[Granularity, ...]:
+    unknown = [value for value in values if value not in _GRANULARITIES]
+    if unknown:
+        raise RequestError(422, "bad_field", f"{_REPEATED} is {unknown[0][:100]!r}: use word or segment")
+    return tuple(_GRANULARITIES[value] for value in dict.fromkeys(values))
