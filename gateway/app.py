@@ -98,10 +98,11 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
         await store.close()
 
     app = Starlette(
-        routes=[Route("/webhooks/{source}", ingest), *operations.routes(), *admin.routes()],
+        routes=[Route("/webhooks/{source:path}", ingest), *operations.routes(), *admin.routes()],
         exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
     return Gateway(app, sources)
 
 

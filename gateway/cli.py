@@ -19,7 +19,7 @@ from gateway.errors import ConfigError, GatewayError
 from gateway.ingest import Reading
 from gateway.log import emit, set_up
 from gateway.metrics import Metrics
-from gateway.model import Rejected, Webhook
+from gateway.model import Rejected, VerifiedWebhook, Webhook
 from gateway.store.sqlite import SqliteStore, sqlite_path
 
 REFUSED = 1
@@ -87,10 +87,17 @@ def check(options: argparse.Namespace) -> int:
 
 def verify(options: argparse.Namespace) -> int:
     """Explains, offline, whether a captured request would be accepted."""
-    source = _source(load(options.config, environ=os.environ), options.source)
-    webhook = _captured(options.request)
+    config = load(options.config, environ=os.environ)
+    source = _source(config, options.source)
+    method, webhook = _captured(options.request)
     now = int(time.time()) if options.at is None else options.at
-    verified = source.verifier.verify(webhook, now=now)
+    verified: VerifiedWebhook | Rejected
+    if method != "POST":
+        verified = Rejected("method", f"{method} is not POST")
+    elif len(webhook.body) > config.server.max_body_bytes:
+        verified = Rejected("too_large", f"the body is longer than {config.server.max_body_bytes} bytes")
+    else:
+        verified = source.verifier.verify(webhook, now=now)
     answer: dict[str, Any] = dict.fromkeys(("event_id_key", "event_type", "ordering_key"))
     if isinstance(verified, Rejected):
         answer = {"verified": False, "reason": verified.reason, **answer, "detail": verified.detail}
@@ -128,22 +135,23 @@ def _source(config: Config, name: str) -> Source:
     raise UnusableInputError(f"no source is called {name!r}; there are {names}")
 
 
-def _captured(path: Path) -> Webhook:
-    """`{"method", "url", "headers": [[name, value], …], "body_base64"}`"""
+def _captured(path: Path) -> tuple[str, Webhook]:
+    """The method and the request of `{"method", "url", "headers": [[name, value], …], "body_base64"}`"""
     try:
         request = json.loads(path.read_bytes())
         headers = tuple(
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in request["headers"]
         )
         body = base64.b64decode(request["body_base64"], validate=True)
-        query = str(request.get("url", "")).partition("?")[2].partition("#")[0]
+        query = str(request["url"]).partition("?")[2].partition("#")[0].encode()
+        method = str(request["method"])
     except OSError as error:
         raise UnusableInputError(f"{path}: {error.strerror}") from None
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, binascii.Error) as error:
         raise UnusableInputError(
             f'{path}: must be JSON {{"method", "url", "headers": [[name, value], …], "body_base64"}}: {error!r}'
         ) from None
-    return Webhook(headers=headers, query=query.encode(), body=body)
+    return method, Webhook(headers=headers, query=query, body=body)
 
 
 def _count(number: int, noun: str) -> str:

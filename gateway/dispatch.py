@@ -63,14 +63,13 @@ class Lane:
             try:
                 next_at = await self.step()
             except StoreUnavailable as error:
-                emit(
-                    "store.unavailable",
-                    level=logging.ERROR,
-                    destination=self._destination.name,
-                    error=str(error),
-                )
-                next_at = self._clock.now_ms() + round(STORE_RETRY_SECONDS * 1000)
-            await self._sleep_until(next_at)
+                self._emit_error("store.unavailable", error=str(error))
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001 - a fault here must not end deliveries for good
+                self._emit_error("dispatch.failed", error=repr(error))
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+            else:
+                await self._sleep_until(next_at)
 
     async def step(self) -> int | None:
         """Claims what is due and there is room for, and begins its attempts. When to look again, in Unix ms."""
@@ -114,6 +113,9 @@ class Lane:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+
+    def _emit_error(self, event: str, **fields: str) -> None:
+        emit(event, level=logging.ERROR, destination=self._destination.name, **fields)
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         del self._in_flight[task]

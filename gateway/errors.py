@@ -2,6 +2,7 @@
 
 GatewayError
 ├── ConfigError        the configuration has faults: every one of them is in `faults`
+├── CannotListen       the address to listen on is taken, or is none of this machine's
 ├── StoreUnavailable   the store cannot take or give anything now (disk full, locked, closing); trying again may help
 └── StoreUnusable      the store cannot be opened at all: in use, corrupt, of a later version
 """
@@ -15,6 +16,10 @@ class ConfigError(GatewayError):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+class CannotListen(GatewayError):
+    pass
 
 
 class StoreUnavailable(GatewayError):

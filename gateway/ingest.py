@@ -219,7 +219,10 @@ def _as_type(value: Any) -> str | None:
 def _as_key(value: Any, *, longest: int) -> str | None:
     """A string or a number that is not too long, as text; else None."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        value = json.dumps(value)
+        try:
+            value = json.dumps(value, allow_nan=False)
+        except ValueError:  # infinite, or an integer of thousands of digits
+            return None
     if isinstance(value, str) and 0 < len(value) <= longest and _storable(value):
         return value
     return None

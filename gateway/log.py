@@ -43,7 +43,13 @@ class JsonFormatter(logging.Formatter):
 class HumanFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", {})
-        words = "".join(f"  {key}={value}" for key, value in fields.items() if value is not None)
+        words = "".join(f"  {key}={_shown(value)}" for key, value in fields.items() if value is not None)
         level = "" if record.levelno == logging.INFO else f" {record.levelname}"
         text = f"{datetime.fromtimestamp(record.created):%H:%M:%S}{level} {record.getMessage()}{words}"  # noqa: DTZ006 - a person reads local time
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def _shown(value: Any) -> str:
+    """Escaped where it would break the line or drive the terminal: an event's type is the producer's choice."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)

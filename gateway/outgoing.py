@@ -73,10 +73,13 @@ class Composer:
         if self._replaces_content:
             left_out |= {b"content-type", b"content-encoding"}
         return [
-            (name, value)
-            for name, value in headers
-            if name.lower() not in left_out and not name.lower().startswith(OWN_PREFIXES)
+            (name, value) for name, value in headers if name.lower() not in left_out and not _like_own(name)
         ]
+
+
+def _like_own(name: bytes) -> bool:
+    """Also with underscores: servers that hand headers on as variables (CGI, WSGI) take them for hyphens."""
+    return name.lower().replace(b"_", b"-").startswith(OWN_PREFIXES)
 
 
 def _payload(expression: str | None) -> Callable[[Event], bytes]:

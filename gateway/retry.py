@@ -1,6 +1,7 @@
 """Whether a delivery is over after an attempt, and if not, when it is tried again."""
 
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from gateway.model import Dead, Delivered, Outcome, RetryAt, Verdict
@@ -67,7 +68,9 @@ def retry_after_ms(value: str | None, *, now: int) -> int:
     if text.isascii() and text.isdigit():
         return int(text[:9]) * 1000
     try:
-        at = parsedate_to_datetime(text).timestamp()
+        at = parsedate_to_datetime(text)
+        if at.tzinfo is None:  # "-0000", which names no zone
+            at = at.replace(tzinfo=UTC)
+        return max(0, round(at.timestamp() * 1000) - now)
     except (ValueError, OverflowError):
         return 0
-    return max(0, round(at * 1000) - now)

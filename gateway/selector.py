@@ -1,14 +1,16 @@
 """Where in a webhook a value is found: `json:PATH`, `header:NAME`, `query:NAME`, `form:NAME`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs
 
 import jmespath
 from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions
 
 from gateway.model import Webhook
 
@@ -78,14 +80,32 @@ def compile_expression(expression: str) -> Callable[[Any], Any]:
     except JMESPathError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{expression!r} is not a JMESPath expression: {reason}") from None
+    for name in _functions(compiled.parsed):
+        if name not in Functions.FUNCTION_TABLE:
+            raise ValueError(f"{expression!r}: there is no function {name!r}{_nearest(name)}")
 
     def search(value: Any) -> Any:
         try:
             return compiled.search(value)
-        except (JMESPathError, RecursionError, TypeError, ValueError):
+        except (JMESPathError, ArithmeticError, RecursionError, TypeError, ValueError):
             return None
 
     return search
+
+
+def _functions(node: Any) -> Iterator[str]:
+    """The names of the functions in a parsed expression: JMESPath itself looks for them when it gets there."""
+    if not isinstance(node, dict):  # the numbers of a slice
+        return
+    if node["type"] == "function_expression":
+        yield node["value"]
+    for child in node["children"]:
+        yield from _functions(child)
+
+
+def _nearest(name: str) -> str:
+    near = get_close_matches(name, Functions.FUNCTION_TABLE, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _json_finder(path: str) -> Callable[[Content], Any]:

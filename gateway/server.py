@@ -3,10 +3,12 @@
 import signal
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 
+from gateway.errors import CannotListen
 from gateway.log import emit
 
 GRACEFUL_SECONDS = 10
@@ -23,11 +25,19 @@ class Server(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Raise OSError where the address is taken or is not this machine's."""
-    family, _, _, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    """Raise CannotListen where the address is taken or is not this machine's."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return _listener(*found[0])
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CannotListen(
+            f"cannot listen on {host}:{port}: {reason}; set GATEWAY_HOST and GATEWAY_PORT to a free address"
+        ) from None
+
+
+def _listener(family: int, kind: int, protocol: int, _: str, address: Any) -> socket.socket:
+    listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)

@@ -3,6 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
+from gateway.address import is_address
 from gateway.config.reader import Reader
 from gateway.config.settings import Destination
 from gateway.model import DestinationName
@@ -11,7 +12,11 @@ from gateway.selector import compile_expression
 
 URL = re.compile(r"[\x21-\x22\x24-\x7e]+", re.ASCII)
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
-HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
+HEADER_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?)?", re.ASCII)
+HOST_NAME = re.compile(r"(?=.{1,253}$)([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?", re.ASCII)
+OWN_HEADERS = re.compile(
+    r"host|content-length|connection|transfer-encoding|traceparent|(webhook|x-gateway)-.*"
+)
 
 
 def read_destination(table: Reader) -> Destination:
@@ -52,6 +57,8 @@ def _url(table: Reader) -> str:
         table.fault(
             "url", "must begin with http:// or https:// and a host, and have no space or fragment in it"
         )
+    elif not is_address(host) and not HOST_NAME.fullmatch(host):
+        table.fault("url", f"{host!r} is neither an address nor a host's name")
     if "@" in parts.netloc:
         table.fault("url", "carries a password; use bearer_token or headers")
     return text
@@ -60,7 +67,7 @@ def _url(table: Reader) -> str:
 def _bearer_token(table: Reader) -> str | None:
     token = table.text("bearer_token", None)
     if token is not None and not HEADER_VALUE.fullmatch(token):
-        table.fault("bearer_token", "has a character that no header can carry")
+        table.fault("bearer_token", "has a character that no header can carry, or white space around it")
     return token
 
 
@@ -69,8 +76,15 @@ def _headers(table: Reader) -> dict[str, str]:
     for name, value in headers.items():
         if not HEADER_NAME.fullmatch(name):
             table.fault("headers", f"{name!r} is not a header's name")
+        if OWN_HEADERS.fullmatch(name.lower()):
+            table.fault("headers", f"{name} is set by the gateway itself")
+        if name.lower() == "authorization" and table.peek("bearer_token"):
+            table.fault("headers", f"{name} is set by bearer_token already: keep one")
         if not HEADER_VALUE.fullmatch(value):
-            table.fault("headers", f"the value of {name} has a character that no header can carry")
+            table.fault(
+                "headers",
+                f"the value of {name} has a character that no header can carry, or white space around it",
+            )
     return headers
 
 

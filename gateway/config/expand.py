@@ -7,7 +7,9 @@ from typing import Any
 
 from gateway.config.reader import Unresolved
 
-REFERENCE = re.compile(r"\$\{(?P<file>file:)?(?P<name>[^}:]+)(?::-(?P<default>[^}]*))?\}")
+REFERENCE = re.compile(
+    r"\$\{(?:file:(?P<path>[^}]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:(?!\$\{)[^}])*))?)\}"
+)
 
 
 def expand(value: Any, *, environ: Mapping[str, str], faults: list[str], place: str = "") -> Any:
@@ -33,7 +35,7 @@ def expand(value: Any, *, environ: Mapping[str, str], faults: list[str], place: 
 def variable(name: str, *, environ: Mapping[str, str]) -> str | None:
     """The value of `name`, or the content of the file that `name`_FILE names; None where both are unset or empty.
 
-    Raise OSError or UnicodeDecodeError where the file cannot be read.
+    Raise OSError or ValueError where the file cannot be read.
     """
     if environ.get(name):
         return environ[name]
@@ -48,18 +50,23 @@ def _expand_text(text: str, *, environ: Mapping[str, str], faults: list[str], pl
     def replace(match: re.Match[str]) -> str:
         nonlocal failed
         try:
-            if match["file"]:
-                return _read(match["name"])
+            if match["path"]:
+                return _read(match["path"])
             found = variable(match["name"], environ=environ)
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             failed = True
-            faults.append(f"{place}: {match['name']}: {_reason(error)}")
+            faults.append(f"{place}: {match['path'] or match['name']}: {reason(error)}")
             return ""
         if found is None and match["default"] is None:
             failed = True
             faults.append(f"{place}: the environment variable {match['name']} is not set or empty")
         return found or match["default"] or ""
 
+    if "${" in REFERENCE.sub("", text):
+        failed = True
+        faults.append(
+            f"{place}: has a ${{ that begins none of ${{NAME}}, ${{NAME:-default}}, ${{file:/path}}"
+        )
     expanded = REFERENCE.sub(replace, text)
     return Unresolved("") if failed else expanded
 
@@ -68,7 +75,10 @@ def _read(path: str) -> str:
     return Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why a file that a variable names could not be read; for the end of a fault."""
     if isinstance(error, OSError):
         return f"{error.strerror}: {error.filename}"
-    return "the file is not UTF-8 text"
+    if isinstance(error, UnicodeDecodeError):
+        return "the file is not UTF-8 text"
+    return f"is no path: {error}"

@@ -1,6 +1,7 @@
 """Finds the configuration file, reads it with the environment, and reports every fault at once."""
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -10,13 +11,14 @@ from urllib.parse import urlsplit
 
 from gateway.address import is_loopback_literal
 from gateway.config.destinations import read_destination
-from gateway.config.expand import expand, variable
+from gateway.config.expand import expand, reason, variable
 from gateway.config.reader import Reader
 from gateway.config.settings import Config, Destination, Retention, Server, Source, StoreSettings
 from gateway.config.sources import read_source
 from gateway.errors import ConfigError
 
 BUILTIN = files("gateway.config") / "builtin.toml"
+TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 OVERRIDES = {"GATEWAY_HOST": "host", "GATEWAY_PORT": "port", "GATEWAY_LOG_LEVEL": "log_level"}
 
@@ -54,6 +56,8 @@ def _parse(text: str, *, faults: list[str]) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         faults.append(f"not TOML: {error}")
         raise ConfigError(faults) from None
+    except RecursionError:
+        raise ConfigError(["not a configuration: its values are nested too deeply"]) from None
 
 
 def _config(document: Any, *, environ: Mapping[str, str], faults: list[str]) -> Config:
@@ -92,21 +96,36 @@ def _server(table: Reader, *, environ: Mapping[str, str]) -> Server:
         host=server.text("host", defaults.host),
         port=server.integer("port", defaults.port, least=0, most=65_535),
         max_body_bytes=server.integer("max_body_bytes", defaults.max_body_bytes, least=1, most=2**30),
-        admin_token=variable("GATEWAY_ADMIN_TOKEN", environ=environ) or server.text("admin_token", None),
+        admin_token=_admin_token(server, environ=environ),
         log_level=server.choice("log_level", defaults.log_level, LOG_LEVELS),
     )
-    server.raw("admin_token")
     server.close()
     return result
 
 
+def _admin_token(server: Reader, *, environ: Mapping[str, str]) -> str | None:
+    token = server.text("admin_token", None)
+    token = _variable(server, "admin_token", "GATEWAY_ADMIN_TOKEN", environ=environ) or token
+    if token is not None and not TOKEN.fullmatch(token):
+        server.fault("admin_token", "must be printable ASCII without spaces, or no request could carry it")
+    return token
+
+
+def _variable(table: Reader, key: str, name: str, *, environ: Mapping[str, str]) -> str | None:
+    try:
+        return variable(name, environ=environ)
+    except (OSError, ValueError) as error:
+        table.fault(key, f"{name}_FILE: {reason(error)}")
+        return None
+
+
 def _store(table: Reader, *, environ: Mapping[str, str]) -> StoreSettings:
-    url = variable("GATEWAY_STORE_URL", environ=environ) or table.text("url", StoreSettings().url)
+    url = table.text("url", StoreSettings().url)
+    url = _variable(table, "url", "GATEWAY_STORE_URL", environ=environ) or url
     if url.startswith(("postgres://", "postgresql://")):
         table.fault("url", "Postgres is not supported by this version; use sqlite:///PATH")
-    elif not url.startswith("sqlite:///") or url == "sqlite:///":
-        table.fault("url", f"must be sqlite:///relative/path or sqlite:////absolute/path, not {url!r}")
-    table.raw("url")
+    elif not url.startswith("sqlite:///") or url == "sqlite:///":  # not quoted: it may hold a password
+        table.fault("url", "must be sqlite:///relative/path or sqlite:////absolute/path")
     retention = _retention(table.table("retention"))
     table.close()
     return StoreSettings(url=url, retention=retention)

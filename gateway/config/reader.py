@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
 
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 
 
@@ -138,7 +139,7 @@ class Reader:
             return default
         if isinstance(value, str):  # as a variable gives it
             try:
-                value = parse(value)
+                value = parse(value) if NUMBER.fullmatch(value) else None
             except ValueError:
                 value = None
         allowed = int if parse is int else (int, float)

@@ -1,6 +1,6 @@
 """Reads one of `[[sources]]`."""
 
-from types import MappingProxyType
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.config.reader import Reader, Unresolved, nearest
@@ -13,7 +13,7 @@ from gateway.verify import PRESETS, NoVerifier, Preset, Verifier, compile_verifi
 def read_source(table: Reader) -> Source:
     name = table.name()
     preset = _preset(table)
-    parameters = preset.verify if preset else table.raw("verify") or {}
+    parameters = preset.verify if preset else _parameters(table)
     source = Source(
         name=SourceName(name),
         verifier=_verifier(table, parameters),
@@ -38,7 +38,7 @@ def read_source(table: Reader) -> Source:
 def _preset(table: Reader) -> Preset | None:
     name = table.text("preset", "")
     if not name:
-        if not isinstance(table.peek("verify"), dict):
+        if not isinstance(table.peek("verify"), dict) or not table.peek("verify"):
             table.fault("", 'needs a preset or [sources.verify]; { kind = "none" } has to be written out')
         return None
     if table.peek("verify") is not None:
@@ -48,13 +48,19 @@ def _preset(table: Reader) -> Preset | None:
     return PRESETS.get(name)
 
 
-def _verifier(table: Reader, parameters: Any) -> Verifier:
+def _parameters(table: Reader) -> Mapping[str, Any]:
+    """Those of `[sources.verify]`; empty where there are none, which `_preset` has noted as a fault."""
+    verify = table.raw("verify")
+    return verify if isinstance(verify, dict) else {}
+
+
+def _verifier(table: Reader, parameters: Mapping[str, Any]) -> Verifier:
     """The fault is noted where none can be made; what is returned then is never used."""
     secrets = table.texts("secrets") or ()
     resolved = [secret for secret in secrets if not isinstance(secret, Unresolved)]
     unresolved = len(secrets) - len(resolved)
     try:
-        if isinstance(parameters, dict | MappingProxyType) and parameters and not unresolved:
+        if parameters and not unresolved:
             return compile_verifier(parameters, resolved)
     except ValueError as error:
         table.fault("", str(error))

@@ -88,6 +88,10 @@ class StandardVerifier:
         key = next((key for key in self.keys if isinstance(key, SymmetricKey)), None)
         if key is None:
             raise ValueError("this source has only public keys (whpk_…), which cannot sign")
+        if not (event_id.isascii() and event_id.isprintable() and event_id) or "." in event_id:
+            raise ValueError("an id must be printable ASCII, not empty, and without a dot")
+        if not 0 <= now < 10**12:
+            raise ValueError("the time must be Unix seconds")
         signed = b".".join((event_id.encode(), str(now).encode(), body))
         return {
             f"{self.prefix}id": event_id,

@@ -218,6 +218,24 @@ async def test_the_lane_runs_by_itself_when_woken(store):
     assert await rig.state(1) == "delivered"
 
 
+async def test_a_fault_of_the_gateway_itself_ends_no_deliveries_for_good(store, caplog):
+    class Faulty(Failing):
+        async def claim(self, *arguments, **named):
+            if self.failures:
+                self.failures -= 1
+                raise RuntimeError("a fault")
+            return await store.claim(*arguments, **named)
+
+    rig = Rig(Faulty(store, 1), Scripted())
+    await rig.accept(event(1))
+    running = asyncio.create_task(rig.lane.run())
+    async with asyncio.timeout(10):
+        while not rig.scripted.seen:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert "dispatch.failed" in [record.message for record in caplog.records]
+
+
 class Failing:
     """A store whose next `record` calls fail."""
 

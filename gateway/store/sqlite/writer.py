@@ -1,6 +1,7 @@
 """One thread that writes to SQLite, and commits what waits for it together: one fsync for many callers."""
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -103,7 +104,7 @@ class Writer:
         return task, result, None
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
+        with contextlib.suppress(sqlite3.Error):  # some errors have rolled it back already
             self._connection.execute("ROLLBACK")
 
 

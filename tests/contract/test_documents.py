@@ -1,0 +1,134 @@
+"""The two OpenAPI documents: valid, the same routes as the live applications, and examples that are true."""
+
+import copy
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+import schemathesis
+import yaml
+
+from gateway import app as gateway
+from gateway.clock import SystemClock
+from gateway.metrics import Metrics
+from tests.support.gateway_app import SOURCES, configuration, open_store
+from transcriber.app import build
+from transcriber.settings import parse
+
+DOCUMENTS = {
+    name: yaml.safe_load(Path(f"openapi/{name}.yaml").read_text("utf-8"))
+    for name in ("gateway", "transcriber")
+}
+
+
+@pytest.fixture
+async def gateway_routes(tmp_path):
+    config, metrics = configuration(SOURCES, tmp_path), Metrics(version="test")
+    store = open_store(config, tmp_path / "gateway.db", metrics)
+    yield gateway.create(config, store=store, clock=SystemClock(), metrics=metrics).app.routes
+    await store.close()
+
+
+@pytest.fixture
+def transcriber_routes(tmp_path):
+    environ = {
+        "TRANSCRIBER_DATA_DIR": str(tmp_path / "data"),
+        "TRANSCRIBER_WEBHOOK_URL": "http://127.0.0.1:9/",
+        "TRANSCRIBER_WEBHOOK_SECRET": "whsec_bWFkZSB1cCBzZWNyZXQgb2YgdGVzdHM=",
+        "GROQ_API_KEY": "made-up",
+    }
+    return build(parse(environ)).routes
+
+
+@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_a_document_is_valid_openapi_3_1(document):
+    assert document["openapi"].startswith("3.1.")
+    schemathesis.openapi.from_dict(document).validate()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_a_broken_document_would_be_noticed(document):
+    broken = copy.deepcopy(document)
+    del broken["paths"]["/healthz"]["get"]["responses"]["200"]["description"]
+    with pytest.raises(jsonschema_rs.ValidationError):
+        schemathesis.openapi.from_dict(broken).validate()
+
+
+def test_the_gateway_has_the_routes_of_its_document_and_no_others(gateway_routes):
+    assert served(gateway_routes) == documented(DOCUMENTS["gateway"])
+
+
+def test_the_transcriber_has_the_routes_of_its_document_and_no_others(transcriber_routes):
+    assert served(transcriber_routes) == documented(DOCUMENTS["transcriber"])
+
+
+def documented(document):
+    return {
+        (method, path)
+        for path, item in document["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+
+
+def served(routes):
+    """A route without methods is the webhook's, which answers each itself and takes POST."""
+    return {
+        (method.lower(), route.path.replace(":path}", "}"))
+        for route in routes
+        for method in route.methods or {"POST"}
+        if method != "HEAD"
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_every_example_is_one_of_its_schema(document):
+    for schema, example in examples(document):
+        whole = {**schema, "components": document["components"]}
+        jsonschema_rs.validator_for(whole).validate(example)
+
+
+def test_the_examples_are_found():
+    assert len(list(examples(DOCUMENTS["gateway"]))) >= 8
+
+
+@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_every_refusal_is_a_problem_and_every_operation_has_an_id_of_its_own(document):
+    ids = []
+    for item in document["paths"].values():
+        for method, operation in item.items():
+            if method == "parameters":
+                continue
+            ids.append(operation["operationId"])
+            for status, response in operation["responses"].items():
+                content = resolve(document, response).get("content", {})
+                refusal = status.startswith(("4", "5")) and operation["operationId"] != "getReadiness"
+                assert not refusal or set(content) == {"application/problem+json"}, (method, status)
+    assert len(set(ids)) == len(ids)
+
+
+def resolve(document, node):
+    if "$ref" not in node:
+        return node
+    for part in node["$ref"].removeprefix("#/").split("/"):
+        document = document[part]
+    return document
+
+
+def examples(node):
+    """(schema, example) wherever they stand together: parameters, media types, and schemas with their own."""
+    if isinstance(node, list):
+        for item in node:
+            yield from examples(item)
+    if not isinstance(node, dict):
+        return
+    if isinstance(node.get("schema"), dict):
+        if "example" in node:
+            yield node["schema"], node["example"]
+        if isinstance(node.get("examples"), dict):
+            yield from ((node["schema"], one["value"]) for one in node["examples"].values())
+    elif isinstance(node.get("examples"), list):
+        yield from ((node, one) for one in node["examples"])
+    for key, item in node.items():
+        if key not in ("example", "examples"):
+            yield from examples(item)

@@ -1,0 +1,372 @@
+"""The commands, as processes."""
+
+import base64
+import contextlib
+import functools
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.cli import main
+from tests.support.gateway_app import SECRET, signed
+from tests.support.waiting import eventually
+
+OTHER_KEY = b"another made-up key of some bytes"
+OTHER_SECRET = "whsec_" + base64.b64encode(OTHER_KEY).decode()
+NOW = 1_795_341_600
+BODY = b'{"type": "transcription.job.started", "data": {"jobId": "j1"}}'
+SENSITIVE = "do-not-print-me"
+
+
+def environ(folder, **more):
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("GATEWAY_", "CONVEX_"))
+    }
+    return {
+        **inherited,
+        "GATEWAY_HOST": "127.0.0.1",
+        "GATEWAY_PORT": "0",
+        "GATEWAY_STORE_URL": f"sqlite:///{folder}/gateway.db",
+        "TRANSCRIBER_WEBHOOK_SECRET": SECRET,
+        "CONVEX_SITE_URL": "http://127.0.0.1:9",
+        "CONVEX_WEBHOOK_KEY": SENSITIVE,
+        **more,
+    }
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "gateway", *map(str, arguments)]
+
+
+def run(folder, *arguments, stdin=b"", **more):
+    return subprocess.run(
+        command(*arguments),
+        env=environ(folder, **more),
+        input=stdin,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Does the same in this process, for tables of cases."""
+
+    def call(*arguments, stdin=b"", **more):
+        for name, value in environ(tmp_path, **more).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as exit_:  # argparse ends so
+            code = exit_.code
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, said.out.encode(), said.err.encode())
+
+    return call
+
+
+class Serving:
+    """A gateway process and what it logs."""
+
+    def __init__(self, folder, **more):
+        self.log = folder / f"log-{time.monotonic_ns()}"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command("serve"), env=environ(folder, **more), stdout=log, stderr=log
+            )
+        self.url = eventually(lambda: self._said("server.listening"))["url"]
+
+    def lines(self):
+        return [
+            json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")
+        ]
+
+    def _said(self, event):
+        assert self.process.poll() is None, self.log.read_text()
+        return next((line for line in self.lines() if line["event"] == event), None)
+
+    def wait_for(self, event):
+        return eventually(lambda: self._said(event))
+
+    def post(self, key=None):
+        headers = signed(BODY, key=key) if key else signed(BODY)
+        return httpx.post(f"{self.url}/webhooks/transcriber", content=BODY, headers=headers, trust_env=False)
+
+
+@contextlib.contextmanager
+def serving(folder, **more):
+    """Ends it by SIGTERM, which it has to obey."""
+    one = Serving(folder, **more)
+    try:
+        yield one
+        one.process.send_signal(signal.SIGTERM)
+        assert one.process.wait(20) == 0
+    finally:
+        one.process.kill()
+        one.process.wait()
+
+
+def one_clear_line(result, *words):
+    """The complaint of a command that failed, after checking that it is one line and no traceback."""
+    text = result.stderr.decode()
+    assert result.returncode == 1, text
+    assert "Traceback" not in text
+    (line,) = text.splitlines()
+    for word in words:
+        assert word in line
+    return line
+
+
+def test_serve_takes_a_free_port_says_so_in_json_and_ends_well_on_sigterm(tmp_path):
+    with serving(tmp_path) as gateway:
+        assert gateway.url.startswith("http://127.0.0.1:")
+        assert gateway.post().status_code == 200
+        accepted = gateway.wait_for("webhook.accepted")
+        assert (accepted["source"], accepted["ordering_key"]) == ("transcriber", "j1")
+    text = gateway.log.read_text()
+    assert SENSITIVE not in text
+    assert SECRET not in text
+    assert "Traceback" not in text
+    assert all({"time", "level", "event"} <= set(line) for line in gateway.lines())
+
+
+def test_sigint_ends_it_as_well(tmp_path):
+    gateway = Serving(tmp_path)
+    gateway.process.send_signal(signal.SIGINT)
+    assert gateway.process.wait(20) == 0
+
+
+def test_what_was_accepted_before_a_stop_is_there_after_the_next_start(tmp_path):
+    with serving(tmp_path) as gateway:
+        event_id = gateway.post().json()["event_id"]
+    with serving(tmp_path, GATEWAY_ADMIN_TOKEN="made-up") as gateway:
+        headers = {"authorization": "Bearer made-up"}
+        response = httpx.get(f"{gateway.url}/v1/events/{event_id}", headers=headers, trust_env=False)
+        assert response.json()["state"] == "pending"
+
+
+def test_sighup_takes_a_new_secret_from_its_file_and_drops_the_old_one(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text(SECRET)
+    with serving(
+        tmp_path, TRANSCRIBER_WEBHOOK_SECRET="", TRANSCRIBER_WEBHOOK_SECRET_FILE=str(file)
+    ) as gateway:
+        assert (gateway.post().status_code, gateway.post(OTHER_KEY).status_code) == (200, 401)
+        file.write_text(OTHER_SECRET)
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for("config.reloaded")
+        assert (gateway.post().status_code, gateway.post(OTHER_KEY).status_code) == (401, 200)
+
+
+@pytest.mark.parametrize("make", ["bad secret", "no file", "no text"])
+def test_sighup_with_a_fault_keeps_the_old_secrets_and_says_why(tmp_path, make):
+    file = tmp_path / "secret"
+    file.write_text(SECRET)
+    with serving(
+        tmp_path,
+        TRANSCRIBER_WEBHOOK_SECRET="",
+        TRANSCRIBER_WEBHOOK_SECRET_FILE=str(file),
+        GATEWAY_ADMIN_TOKEN_FILE=str(file),
+    ) as gateway:
+        if make == "no file":
+            file.unlink()
+        else:
+            file.write_bytes(b"\xff" if make == "no text" else f"whsec_{SENSITIVE}!".encode())
+        gateway.process.send_signal(signal.SIGHUP)
+        assert gateway.wait_for("config.refused")["faults"]
+        assert gateway.post().status_code == 200
+    assert SENSITIVE not in gateway.log.read_text()
+
+
+def test_a_second_gateway_on_the_same_store_is_refused_and_the_first_goes_on(tmp_path):
+    with serving(tmp_path) as gateway:
+        one_clear_line(run(tmp_path, "serve"), "gateway.db", "in use by another gateway")
+        assert gateway.post().status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not a database at all, but some text that is long enough " * 100,
+        b"SQLite format 3\x00" + b"\xff" * 5000,
+    ],
+)
+def test_a_corrupt_store_is_reported_and_left_as_it_is(tmp_path, content):
+    (tmp_path / "gateway.db").write_bytes(content)
+    one_clear_line(run(tmp_path, "serve"), "gateway.db")
+    assert (tmp_path / "gateway.db").read_bytes() == content
+
+
+@pytest.mark.parametrize("place", ["/proc/none/gateway.db", "{folder}", "{folder}/file/gateway.db"])
+def test_a_store_that_cannot_be_opened_is_one_clear_line(tmp_path, place):
+    (tmp_path / "file").touch()
+    one_clear_line(
+        run(tmp_path, "serve", GATEWAY_STORE_URL=f"sqlite:///{place.format(folder=tmp_path)}"), "gateway: "
+    )
+
+
+def test_a_port_that_is_taken_is_one_clear_line_with_the_address_and_what_to_set(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        one_clear_line(
+            run(tmp_path, "serve", GATEWAY_PORT=str(port)), f"127.0.0.1:{port}", "in use", "GATEWAY_PORT"
+        )
+    assert not (tmp_path / "gateway.db").exists()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid", "a..b"])
+def test_an_address_that_is_not_this_machines_is_one_clear_line(tmp_path, host):
+    one_clear_line(run(tmp_path, "serve", GATEWAY_HOST=host), host, "GATEWAY_HOST")
+
+
+def test_check_says_that_a_sound_configuration_is_sound(tmp_path):
+    result = run(tmp_path, "check")
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.stdout.decode() == "The configuration is sound: 1 source, 1 destination.\n"
+    assert not (tmp_path / "gateway.db").exists()
+
+
+@pytest.mark.parametrize("name", ["check", "serve"])
+def test_every_fault_is_told_at_once_and_without_secrets(tmp_path, name):
+    result = run(
+        tmp_path,
+        name,
+        CONVEX_SITE_URL="",
+        CONVEX_WEBHOOK_KEY=f"{SENSITIVE}\n",
+        GATEWAY_PORT="x",
+        TRANSCRIBER_WEBHOOK_SECRET=f"{SENSITIVE}!",
+    )
+    lines = result.stderr.decode().splitlines()
+    assert (result.returncode, len(lines), lines[0]) == (1, 5, "The configuration has faults:")
+    assert SENSITIVE not in result.stderr.decode()
+
+
+def test_check_connect_names_the_destination_that_cannot_be_reached(call):
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        url = f"http://127.0.0.1:{there.getsockname()[1]}"
+        assert call("check", "--connect", CONVEX_SITE_URL=url).returncode == 0
+    result = call("check", "--connect", CONVEX_SITE_URL=url)
+    assert result.returncode == 1
+    assert b"destinations (convex): 127.0.0.1:" in result.stderr
+
+
+def test_a_configuration_file_can_be_named_after_every_subcommand(tmp_path, call):
+    file = tmp_path / "some.toml"
+    file.write_text('[[sources]]\nname = "mine"\nverify = { kind = "none" }\n')
+    assert b"0 destinations" in call("check", "--config", file).stdout
+    result = call("sign", "--config", tmp_path / "nowhere.toml", "--source", "mine", "--id", "m")
+    assert (result.returncode, b"No such file" in result.stderr) == (2, True)
+
+
+def captured(folder, request_headers, *, body=BODY, **changes) -> Path:
+    path = folder / "request.json"
+    request = {
+        "method": "POST",
+        "url": "https://gateway.example/webhooks/transcriber?a=1",
+        "headers": [list(pair) for pair in request_headers.items()],
+        "body_base64": base64.b64encode(body).decode(),
+    }
+    path.write_text(json.dumps({**request, **changes}))
+    return path
+
+
+def verify(run_it, path, *, at=NOW, source="transcriber", **more):
+    result = run_it("verify", "--source", source, "--request", path, "--at", at, **more)
+    answer = json.loads(result.stdout) if result.stdout else None
+    return result.returncode, answer, result.stderr.decode()
+
+
+def test_what_sign_prints_is_what_verify_takes(tmp_path):
+    result = run(tmp_path, "sign", "--source", "transcriber", "--id", "msg_1", "--at", NOW, stdin=BODY)
+    headers = dict(line.split(": ") for line in result.stdout.decode().splitlines())
+    assert headers == signed(BODY, message_id="msg_1", at=NOW)
+    code, answer, _ = verify(functools.partial(run, tmp_path), captured(tmp_path, headers))
+    assert (code, answer) == (
+        0,
+        {
+            "verified": True,
+            "reason": None,
+            "event_id_key": "msg_1",
+            "event_type": "transcription.job.started",
+            "ordering_key": "j1",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"body_base64": "e30="}, "bad_signature"),
+        ({"headers": []}, "missing_header"),
+        ({"method": "GET"}, "method"),
+        ({"body_base64": base64.b64encode(b"x" * 1_048_577).decode()}, "too_large"),
+    ],
+)
+def test_verify_says_why_a_request_would_be_refused(tmp_path, changes, reason, call):
+    code, answer, _ = verify(call, captured(tmp_path, signed(BODY, at=NOW), **changes))
+    assert code == 1
+    assert {key: answer[key] for key in answer if key != "detail"} == {
+        "verified": False, "reason": reason, "event_id_key": None, "event_type": None, "ordering_key": None,
+    }  # fmt: skip
+
+
+def test_verify_judges_by_the_time_that_it_is_given(tmp_path, call):
+    path = captured(tmp_path, signed(BODY, at=NOW))
+    assert [verify(call, path, at=NOW + late)[0] for late in (300, 301, -301)] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"[]", b"3", b"{}", b"\xff", b"[" * 100_000,
+        json.dumps({"method": "POST", "url": "", "headers": [["a"]], "body_base64": ""}).encode(),
+        json.dumps({"method": "POST", "url": "", "headers": [["a", 1]], "body_base64": ""}).encode(),
+        json.dumps({"method": "POST", "url": "", "headers": [["a", "\u2603"]], "body_base64": ""}).encode(),
+        json.dumps({"method": "POST", "url": "", "headers": [], "body_base64": "!"}).encode(),
+        json.dumps({"method": "POST", "url": "", "headers": [], "body_base64": None}).encode(),
+        json.dumps({"method": "POST", "url": "/?\ud800", "headers": [], "body_base64": ""}).encode(),
+        json.dumps({"url": "", "headers": [], "body_base64": ""}).encode(),
+    ],
+    ids=range(14),
+)  # fmt: skip
+def test_a_request_file_of_another_form_is_unusable(tmp_path, content, call):
+    path = tmp_path / "request.json"
+    path.write_bytes(content)
+    code, answer, complaint = verify(call, path)
+    assert (code, answer, "Traceback" in complaint) == (2, None, False)
+    assert complaint.startswith(f"{path}: must be JSON")
+
+
+def test_what_is_not_there_is_unusable_and_what_there_is_is_named(tmp_path, call):
+    path = captured(tmp_path, signed(BODY, at=NOW))
+    assert "No such file" in verify(call, tmp_path / "nothing")[2]
+    assert verify(call, tmp_path / "nothing")[0] == 2
+    assert verify(call, path, source="nobody")[0] == 2
+    assert "there are transcriber" in verify(call, path, source="nobody")[2]
+    assert verify(call, path, CONVEX_SITE_URL="")[0] == 2
+    assert verify(call, path, at="soon")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("message_id", "at"), [("a.b", NOW), ("", NOW), ("é", NOW), ("a\nx: y", NOW), ("m", -1), ("m", 10**12)]
+)
+def test_sign_prints_nothing_that_the_gateway_would_not_take(message_id, at, call):
+    result = call("sign", "--source", "transcriber", "--id", message_id, f"--at={at}", stdin=BODY)
+    assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (2, b"", 1)
+
+
+def test_a_source_without_a_signing_key_cannot_sign(call):
+    public = "whpk_" + base64.b64encode(bytes(range(32))).decode()
+    result = call("sign", "--source", "transcriber", "--id", "m", TRANSCRIBER_WEBHOOK_SECRET=public)
+    assert (result.returncode, b"cannot sign" in result.stderr) == (2, True)

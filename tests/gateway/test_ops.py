@@ -1,0 +1,121 @@
+"""/healthz, /readyz, /metrics, and the contract."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.gateway_app import (
+    SOURCES,
+    gateway_without_server,
+    problem_of,
+    recording_destination,
+    running_gateway,
+)
+from tests.support.waiting import eventually
+
+OF_LATER_PARTS = {"gateway_destination_held", "gateway_destination_paused", "gateway_replay_remaining"}
+"""Names of the contract whose subject this version does not have: absent, and never a constant 0."""
+METRICS = {
+    "gateway_webhooks_total", "gateway_webhooks_rejected_total", "gateway_accept_duration_seconds",
+    "gateway_delivery_attempts_total", "gateway_delivery_attempt_duration_seconds", "gateway_delivery_latency_seconds",
+    "gateway_deliveries", "gateway_deliveries_dead_total", "gateway_retries_total",
+    "gateway_oldest_pending_delivery_age_seconds", "gateway_store_commit_duration_seconds",
+    "gateway_store_commit_events", "gateway_store_bytes", "gateway_store_free_bytes", "gateway_secret_used_total",
+    "gateway_event_loop_lag_seconds", "gateway_build_info",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    with recording_destination() as destination:
+        text = f'{SOURCES}\n[[destinations]]\nname = "app"\nurl = "{destination.url}"\nallow_private_address = true\n'
+        with running_gateway(tmp_path_factory.mktemp("gateway"), text) as running:
+            running.post(b'{"type": "t"}')
+            eventually(
+                lambda: running.count("gateway_delivery_attempts_total", destination="app", outcome="success")
+            )
+            yield running
+
+
+def exposed(gateway):
+    response = gateway.client.get(f"{gateway.url}/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    return {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+def test_the_process_lives_and_is_ready(gateway):
+    assert gateway.client.get(f"{gateway.url}/healthz").json() == {"status": "ok"}
+    assert gateway.client.get(f"{gateway.url}/readyz").json() == {"status": "ready"}
+
+
+async def test_with_a_closed_store_it_lives_and_is_not_ready(tmp_path):
+    with gateway_without_server(tmp_path) as (client, store):
+        assert (await client.get("/readyz")).status_code == 200
+        await store.close()
+        assert (await client.get("/healthz")).status_code == 200
+        for path in ("/readyz", "/metrics"):
+            response = await client.get(path)
+            assert problem_of(response)["status"] == 503
+            assert "store" in str(problem_of(response)["detail"])
+        await client.aclose()
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_a_metric_of_the_contract_is_there(gateway, name):
+    text = gateway.client.get(f"{gateway.url}/metrics").text
+    assert re.search(rf"^# TYPE {name} ", text, re.MULTILINE)
+
+
+def test_there_is_no_metric_that_is_not_in_the_contract(gateway):
+    names = set(
+        re.findall(r"^# TYPE (\S+) ", gateway.client.get(f"{gateway.url}/metrics").text, re.MULTILINE)
+    )
+    assert names <= METRICS | OF_LATER_PARTS
+
+
+def test_the_metrics_tell_what_happened(gateway):
+    values = exposed(gateway)
+    assert values["gateway_deliveries"] >= 0
+    assert values["gateway_store_bytes"] > 0
+    assert values["gateway_store_free_bytes"] > 0
+    assert values["gateway_accept_duration_seconds_count"] == 1
+    assert gateway.count("gateway_build_info", version="test") == 1
+    states = {
+        state: gateway.count("gateway_deliveries", destination="app", state=state)
+        for state in ("pending", "delivered", "dead")
+    }
+    assert states == {"pending": 0, "delivered": 1, "dead": 0}
+
+
+def test_the_contract_is_served_as_it_is_in_the_repository(gateway):
+    text = Path("openapi/gateway.yaml").read_text("utf-8")
+    response = gateway.client.get(f"{gateway.url}/openapi.yaml")
+    assert (response.text, response.headers["content-type"]) == (text, "application/yaml")
+    assert gateway.client.get(f"{gateway.url}/openapi.json").json() == json.loads(
+        json.dumps(yaml.safe_load(text))
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/nothing", "/healthz/", "/v1", "/v1/events/", "/webhooks", "/%00", "//healthz", "/metrics/x"],
+)
+def test_a_path_that_is_not_there_is_a_404_problem_and_no_redirect(gateway, path):
+    response = gateway.client.get(f"{gateway.url}{path}", follow_redirects=False)
+    assert problem_of(response)["status"] == 404
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.yaml", "/openapi.json"])
+def test_only_reading_is_offered(gateway, path):
+    assert gateway.client.head(f"{gateway.url}{path}").status_code == 200
+    response = gateway.client.post(f"{gateway.url}{path}")
+    assert problem_of(response)["status"] == 405
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}
