@@ -24,6 +24,10 @@ PARAMETERS = {*FILTERS, "since", "until", "cursor", "limit"}
 class Admin:
     def __init__(self, *, store: Store, token: str | None) -> None:
         self._store = store
+        self.take_token(token)
+
+    def take_token(self, token: str | None) -> None:
+        """From now on this one is asked for; None: nobody may ask."""
         self._token = None if token is None else _digest(token)
 
     def routes(self) -> list[Route]:

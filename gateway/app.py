@@ -24,7 +24,7 @@ from gateway.forward import Forwarder
 from gateway.ingest import Ingest
 from gateway.log import emit
 from gateway.metrics import Metrics
-from gateway.model import EventId, SourceName
+from gateway.model import DestinationName, EventId, SourceName
 from gateway.ops import Operations
 from gateway.problem import problem
 from gateway.route import Router
@@ -43,12 +43,18 @@ PRUNE_STEP = 500
 class Gateway:
     app: Starlette
     sources: dict[SourceName, Source]
+    forwarders: dict[DestinationName, Forwarder]
+    admin: Admin
 
     def reload(self, config: Config) -> None:
-        """Takes the secrets of the sources that are served from `config`; everything else needs a restart."""
+        """Takes the secrets from `config`; everything else of it needs a restart."""
         for source in config.sources:
             if served := self.sources.get(source.name):
                 self.sources[source.name] = dataclasses.replace(served, verifier=source.verifier)
+        for destination in config.destinations:
+            if forwarder := self.forwarders.get(destination.name):
+                forwarder.take_secrets(destination)
+        self.admin.take_token(config.server.admin_token)
 
 
 def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> Gateway:
@@ -103,7 +109,7 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
-    return Gateway(app, sources)
+    return Gateway(app, sources, forwarders, admin)
 
 
 def new_event_id(now: int) -> EventId:

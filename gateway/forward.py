@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -76,6 +77,13 @@ class Forwarder:
         self._transport = httpx.AsyncHTTPTransport(
             verify=ssl.create_default_context(), limits=limits, trust_env=False
         )
+
+    def take_secrets(self, destination: Destination) -> None:
+        """The next attempts carry this configuration's bearer token and headers."""
+        with_secrets = dataclasses.replace(
+            self._destination, bearer_token=destination.bearer_token, headers=destination.headers
+        )
+        self._composer = Composer(with_secrets)
 
     async def forward(self, claim: Claim) -> Outcome:
         started_at, started = self._clock.now_ms(), self._clock.monotonic()

@@ -3,6 +3,8 @@
 import re
 from urllib.parse import urlsplit
 
+import httpx
+
 from gateway.address import is_address
 from gateway.config.reader import Reader
 from gateway.config.settings import Destination
@@ -59,9 +61,19 @@ def _url(table: Reader) -> str:
         )
     elif not is_address(host) and not HOST_NAME.fullmatch(host):
         table.fault("url", f"{host!r} is neither an address nor a host's name")
+    elif not _can_be_requested(text):
+        table.fault("url", f"{host!r} is no name that can be looked up")
     if "@" in parts.netloc:
         table.fault("url", "carries a password; use bearer_token or headers")
     return text
+
+
+def _can_be_requested(url: str) -> bool:
+    """Whether the library that makes the requests takes it: it has rules of its own for names."""
+    try:
+        return bool(httpx.URL(url).host)
+    except (httpx.InvalidURL, ValueError):
+        return False
 
 
 def _bearer_token(table: Reader) -> str | None:

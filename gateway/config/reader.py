@@ -62,6 +62,8 @@ class Reader:
             self.fault(
                 "name", f"{name!r} must be 1 to 64 of a-z, 0-9, - and _, and begin with a letter or digit"
             )
+        if name == "unknown":
+            self.fault("name", "'unknown' is what metrics call a source that does not exist: choose another")
         if name:
             self.place += f" ({name})"
         return name

@@ -124,7 +124,7 @@ class Store(Protocol):
         ...
 
     async def events(self, where: EventFilter, *, before: int | None, limit: int) -> list[EventRecord]:
-        """Newest first, from below the sequence number `before`; without attempts."""
+        """Newest first, from below the sequence number `before`; without query, headers, body and attempts."""
         ...
 
     async def event(self, event_id: EventId) -> EventRecord | None:

@@ -169,6 +169,22 @@ def test_sighup_takes_a_new_secret_from_its_file_and_drops_the_old_one(tmp_path)
         assert (gateway.post().status_code, gateway.post(OTHER_KEY).status_code) == (401, 200)
 
 
+def test_sighup_takes_a_new_admin_token_and_drops_the_old_one(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("old")
+    with serving(tmp_path, GATEWAY_ADMIN_TOKEN_FILE=str(file)) as gateway:
+
+        def status(token):
+            headers = {"authorization": f"Bearer {token}"}
+            return httpx.get(f"{gateway.url}/v1/events", headers=headers, trust_env=False).status_code
+
+        assert (status("old"), status("new")) == (200, 401)
+        file.write_text("new")
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for("config.reloaded")
+        assert (status("old"), status("new")) == (401, 200)
+
+
 @pytest.mark.parametrize("make", ["bad secret", "no file", "no text"])
 def test_sighup_with_a_fault_keeps_the_old_secrets_and_says_why(tmp_path, make):
     file = tmp_path / "secret"

@@ -293,7 +293,7 @@ def test_tables_of_the_wrong_shape_are_faults(text, complaint):
     "url",
     [
         "", "app.example/in", "ftp://app.example", "http://", "http:///x", "http://[::1/", "http://h:99999/", "http://h/#a",
-        "http://h/a b", "http://user:pass@h/", "http://h\\\\@x/", "http://a..b/", "http://a%2fb/", "http://é/",
+        "http://h/a b", "http://user:pass@h/", "http://h\\\\@x/", "http://a..b/", "http://xn--/", "http://a%2fb/", "http://é/",
         f"http://{'a' * 64}/", "file:///etc/passwd",
     ],
 )  # fmt: skip

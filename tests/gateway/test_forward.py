@@ -204,6 +204,23 @@ async def test_a_payload_is_sent_as_json_in_place_of_the_body():
     assert json.loads(server.requests[0].body) == {"jobId": "j", "text": "é"}
 
 
+async def test_new_secrets_are_sent_from_the_next_attempt_on():
+    async with raw_server(say(OK)) as server:
+        destination = Destination(
+            name=A, url=server.url, allow_private_address=True, bearer_token="old", payload="n"
+        )
+        forwarder = Forwarder(destination, clock=SystemClock())
+        await forwarder.forward(claim(1))
+        forwarder.take_secrets(Destination(name=A, url="http://elsewhere.invalid", bearer_token="new"))
+        await forwarder.forward(claim(2))
+        await forwarder.close()
+    assert [request.values("authorization") for request in server.requests] == [
+        ["Bearer old"],
+        ["Bearer new"],
+    ]
+    assert [request.body for request in server.requests] == [b"1", b"2"]
+
+
 async def test_connections_are_used_again():
     destination = Destination(name=A, url="", allow_private_address=True, max_in_flight=2)
     async with raw_server(say(OK)) as server:

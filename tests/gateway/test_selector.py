@@ -72,6 +72,21 @@ def test_a_path_that_is_no_jmespath_is_refused_in_one_line(path):
 
 
 @pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("lenght(@)", "'length'"),
+        ("a[?lenght(b) > `1`]", "'length'"),
+        ("map(&zzz(a), @)", ""),
+        ("{a: zzz(b)}", ""),
+    ],
+)
+def test_a_function_that_there_is_not_is_refused_with_the_nearest_one(path, near):
+    with pytest.raises(ValueError, match="there is no function") as refused:
+        compile_expression(path)
+    assert near in str(refused.value)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"", b"{", b"\xff\xfe", b"NaN", b'{"type": NaN}', b'{"type": -Infinity}', b"[1,]", DEEP, b"\x00", b"\x1f\x8b\x08\x00",

@@ -19,6 +19,14 @@ SAID = (
     "And so my fellow Americans, ask not what your country can do for you, "
     "ask what you can do for your country."
 )
+SAID_AT_LENGTH = " ".join(
+    3
+    * [
+        SAID,
+        "and mister john dashwood had then leisure to consider how much there might be prudently in his power to do for them",
+        "he was not an ill disposed young man",
+    ]
+)
 SERVICES = ("convex", "gateway", "transcriber")
 # Not os.environ: a GROQ_API_KEY of whoever runs the tests must not be used.
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}

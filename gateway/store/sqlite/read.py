@@ -11,8 +11,10 @@ from gateway.store.sqlite.accept import headers_from_text
 
 EVENT_COLUMNS = "e.id, e.source, e.type, e.dedupe_key, e.body_sha256, e.ordering_key, e.received_at, e.query, e.headers, e.body"
 
+WITHOUT_CONTENT = EVENT_COLUMNS.replace("e.query, e.headers, e.body", "x'', '[]', x''")
+
 EVENTS = f"""
-SELECT e.seq, {EVENT_COLUMNS} FROM events e
+SELECT e.seq, {WITHOUT_CONTENT} FROM events e
 WHERE (:before IS NULL OR e.seq < :before)
   AND (:source IS NULL OR e.source = :source)
   AND (:type IS NULL OR e.type = :type)
