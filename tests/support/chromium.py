@@ -98,7 +98,10 @@ def _unpack(archives: Path, target: Path, home: Path) -> None:
     for name in ("al2023", "fonts"):
         plain = io.BytesIO(brotli.decompress((archives / f"{name}.tar.br").read_bytes()))
         with tarfile.open(fileobj=plain) as archive:
-            archive.extractall(target, filter="data")
+            archive.extraction_filter = getattr(
+                tarfile, "data_filter", None
+            )  # not in Python 3.11.0 to 3.11.3
+            archive.extractall(target)  # noqa: S202 - the archive is one that the lock file's hash names
     executable = target / "chromium"
     executable.write_bytes(brotli.decompress((archives / "chromium.br").read_bytes()))
     executable.chmod(0o755)

@@ -69,7 +69,6 @@ def journey(directory: Path, *names: str, **environment: str) -> Iterator[Journe
     with (
         httpx.Client(trust_env=False, timeout=30) as client,
         Stack(
-            directory=directory,
             data=directory,
             ports=choose(ANY),
             keys=Keys.made_up(),

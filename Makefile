@@ -1,0 +1,62 @@
+# Everything here needs only Python >= 3.11, Node 20.19+ or 22.12+, make and git; test-system says what it needs besides.
+PYTHON ?= python3
+AUDIO ?= tests/data/jfk.wav
+export AUDIO
+
+BIN := .venv/bin
+PYTHON_SOURCES = $(shell find gateway transcriber stack tests -name '*.py') pyproject.toml
+# A failed run must not leave figures behind that `check` would take for those of a good one.
+PYTEST = $(BIN)/coverage run -m pytest || { rm -f .coverage; exit 1; }
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run demo test test-system check bench
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what the locks say into .venv and convex/node_modules; the others call it when it is due
+	@$(MAKE) --silent -j2 .venv/installed convex/node_modules/.installed
+
+.venv/installed: requirements/dev.lock
+	@requirements/machine.sh "$(PYTHON)"
+	@echo "Installing the Python packages of $< (some 330 MB to fetch) ..."
+	@"$(PYTHON)" -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+		--require-hashes --only-binary :all: -r $<
+	@touch $@
+
+convex/node_modules/.installed: convex/package-lock.json convex/.npmrc
+	@requirements/machine.sh "$(PYTHON)"
+	@echo "Installing the npm packages of $< ..."
+	@cd convex && npm ci --silent --prefer-offline
+	@touch $@
+
+run: setup ## start everything on this machine and print the page's address; Ctrl-C ends it
+	@$(BIN)/python -m stack run
+
+demo: setup ## transcribe AUDIO (default: a sample) and read its text back from Convex
+	@$(BIN)/python -m stack demo --audio "$$AUDIO"
+
+test: setup ## every test that needs nothing but this
+	npm --prefix convex test
+	$(PYTEST)
+
+test-system: setup ## the tests that need root and Debian packages: buildah, debootstrap
+	$(BIN)/pytest -m system
+
+check: setup ## format, lint, types, import rules, generated files, coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	npm --prefix convex run check
+	@$(MAKE) --silent .coverage
+	$(BIN)/coverage report
+
+# What `make test` left behind, if it is newer than the code; else the tests run again.
+.coverage: $(PYTHON_SOURCES)
+	$(PYTEST)
+
+bench: setup ## the benchmarks: a table with ratios
+	$(BIN)/python -m tests.bench

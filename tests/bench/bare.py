@@ -1,0 +1,22 @@
+"""The least that could answer a webhook: a Starlette endpoint that reads the body, on the gateway's own server."""
+
+import sys
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.log import set_up
+from gateway.server import bind, serve
+
+
+async def webhook(request: Request) -> Response:
+    await request.body()
+    return JSONResponse({"event_id": "evt_0", "status": "accepted"})
+
+
+if __name__ == "__main__":
+    set_up(level="info")
+    app = Starlette(routes=[Route("/webhooks/{source}", webhook, methods=["POST"])])
+    serve(app, bind("127.0.0.1", int(sys.argv[1])), on_hangup=lambda: None)

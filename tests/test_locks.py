@@ -1,0 +1,44 @@
+"""The locks say what pyproject.toml asks for, and the same in each."""
+
+import tomllib
+from importlib.metadata import version
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.support.locks import ROOT, pins
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SERVICES = ("gateway", "transcriber")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_lock_pins_what_the_service_asks_for(service: str) -> None:
+    assert _unmet(PROJECT["project"]["optional-dependencies"][service], pins(service)) == []
+
+
+def test_the_dev_lock_pins_what_services_and_tools_ask_for() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    asked = [*extras["gateway"], *extras["transcriber"], *PROJECT["dependency-groups"]["dev"]]
+    assert _unmet(asked, pins("dev")) == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_is_tested_with_the_versions_that_its_image_gets(service: str) -> None:
+    assert pins(service).items() <= pins("dev").items()
+
+
+def test_what_is_installed_is_what_the_dev_lock_says() -> None:
+    assert {name: version(name) for name in pins("dev")} == pins("dev")
+
+
+def _unmet(asked: list[str], pinned: dict[str, str]) -> list[str]:
+    return [
+        text
+        for text in asked
+        if not (requirement := Requirement(text)).specifier.contains(
+            pinned.get(canonicalize_name(requirement.name), "0.dev0")
+        )
+        or canonicalize_name(requirement.name) not in pinned
+    ]
