@@ -20,7 +20,7 @@ setup: ## install what the locks say into .venv and convex/node_modules; the oth
 
 .venv/installed: requirements/dev.lock
 	@requirements/machine.sh "$(PYTHON)"
-	@echo "Installing the Python packages of $< (some 330 MB to fetch) ..."
+	@echo "Installing the Python packages of $< (some 300 MB to fetch) ..."
 	@"$(PYTHON)" -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
 		--require-hashes --only-binary :all: -r $<

@@ -31,8 +31,8 @@ from gateway.route import Router
 from gateway.store import Store
 from gateway.verify import NoVerifier
 
-STOP_GRACE_SECONDS = 8.0
-"""For attempts under way at a stop: within the ten seconds that container runtimes give."""
+STOP_GRACE_SECONDS = 6.0
+"""For attempts under way at a stop: with the requests' two before, within the ten that container runtimes give."""
 LAG_PERIOD_SECONDS = 0.5
 PRUNE_PERIOD_SECONDS = 60.0
 PRUNE_PAUSE_SECONDS = 0.1

@@ -69,10 +69,10 @@ class Forwarder:
         self._resolve = resolve
         self._composer = Composer(destination)
         self._url = httpx.URL(destination.url)
+        # No bound on connections: the lane bounds attempts, and a pool that is full waits for ever for connections whose
+        # requests were cancelled by their time-out.
         limits = httpx.Limits(
-            max_connections=destination.max_in_flight,
-            max_keepalive_connections=destination.max_in_flight,
-            keepalive_expiry=30,
+            max_connections=None, max_keepalive_connections=destination.max_in_flight, keepalive_expiry=30
         )
         self._transport = httpx.AsyncHTTPTransport(
             verify=ssl.create_default_context(), limits=limits, trust_env=False
@@ -115,6 +115,8 @@ class Forwarder:
             answer.fail("timeout", f"no answer within {self._destination.timeout_seconds:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             answer.fail("no_answer", _describe(error))
+        except Exception as error:  # noqa: BLE001 - whatever a peer made the library do, it is this attempt's outcome
+            answer.fail("no_answer", repr(error))
 
     async def _exchange(self, outgoing: Outgoing, answer: Answer) -> None:
         response = await self._send(outgoing)
@@ -126,20 +128,22 @@ class Forwarder:
 
     async def _send(self, outgoing: Outgoing) -> httpx.Response:
         """To the first of the host's addresses that takes a connection."""
-        *others, last = await self._addresses()
-        for address in others:
-            with contextlib.suppress(httpx.ConnectError):
-                return await self._transport.handle_async_request(self._request(outgoing, address))
-        return await self._transport.handle_async_request(self._request(outgoing, last))
+        addresses = await self._addresses()
+        share = self._destination.timeout_seconds / len(addresses)
+        *others, last = (self._request(outgoing, address, connect_seconds=share) for address in addresses)
+        for request in others:
+            with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):
+                return await self._transport.handle_async_request(request)
+        return await self._transport.handle_async_request(last)
 
-    def _request(self, outgoing: Outgoing, address: str) -> httpx.Request:
+    def _request(self, outgoing: Outgoing, address: str, *, connect_seconds: float) -> httpx.Request:
         """To the address that was judged, not to one that the name may resolve to a moment later."""
         return httpx.Request(
             "POST",
             self._url.copy_with(host=address),
             headers=[(b"host", self._url.netloc), *outgoing.headers],
             content=outgoing.body,
-            extensions={"sni_hostname": self._url.host},
+            extensions={"sni_hostname": self._url.host, "timeout": {"connect": connect_seconds}},
         )
 
     async def _addresses(self) -> list[str]:

@@ -97,10 +97,15 @@ def _payload(expression: str | None) -> Callable[[Event], bytes]:
 
 
 def _to_json(value: Any) -> bytes:
+    """As UTF-8: escapes would make text in other scripts than Latin up to three times as long as it came."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     except (ValueError, RecursionError, TypeError) as error:
         raise PayloadError(f"the result of payload is not JSON: {error}") from None
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can name
+        return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 def _own(claim: Claim) -> list[tuple[bytes, bytes]]:

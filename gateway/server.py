@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from gateway.errors import CannotListen
 from gateway.log import emit
 
-GRACEFUL_SECONDS = 10
+GRACEFUL_SECONDS = 2
 
 
 class Server(uvicorn.Server):

@@ -86,7 +86,9 @@ def _opened(path: Path) -> Iterator[InputContainer]:
     """The file, with an audio stream in it. Raises AudioError if it is not audio, FileNotFoundError if it is gone."""
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
-        container = av.open(str(path), mode="r", options=options, timeout=_OPEN_SECONDS)
+        container = av.open(
+            str(path), mode="r", options=options, timeout=_OPEN_SECONDS, metadata_errors="ignore"
+        )
     except FileNotFoundError:
         raise
     except (av.error.FFmpegError, ValueError) as error:

@@ -59,7 +59,8 @@ class Notifier:
     async def run(self) -> None:
         """Until cancelled: what is on its way then is sent again at the next start."""
         await self._outbox.wake()
-        limits = httpx.Limits(max_connections=MAX_IN_FLIGHT)
+        # no bound on connections: a full pool waits for ever for those whose requests were cancelled by their time-out
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IN_FLIGHT)
         timeout = httpx.Timeout(ATTEMPT_SECONDS)
         async with httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False) as client:
             try:
@@ -125,10 +126,10 @@ class Notifier:
         )
 
     async def _post(self, event: Event, client: httpx.AsyncClient) -> Attempt:
-        request = client.build_request(
-            "POST", self._webhook.url, content=event.body.encode(), headers=self._headers(event)
-        )
         try:
+            request = client.build_request(
+                "POST", self._webhook.url, content=event.body.encode(), headers=self._headers(event)
+            )
             async with asyncio.timeout(ATTEMPT_SECONDS):
                 response = await client.send(request, stream=True, follow_redirects=False)
                 try:
@@ -138,6 +139,9 @@ class Notifier:
         except (TimeoutError, httpx.TimeoutException):
             return Attempt("timeout")
         except (httpx.HTTPError, httpx.InvalidURL, OSError):
+            return Attempt("unreachable")
+        except Exception as error:  # noqa: BLE001 (whatever it is, the event waits for its next attempt)
+            log.error("webhook.crashed", error, webhook_id=event.webhook_id)
             return Attempt("unreachable")
         return Attempt(
             "taken" if response.is_success else "refused",

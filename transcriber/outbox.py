@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from transcriber.database import Database
 from transcriber.model import Job, JobId, Step, UnixMs, WebhookId, job_data
 
+# Before every clock: an event's own time may be ahead of a clock that has stepped back since.
+AT_ONCE: UnixMs = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -48,7 +51,7 @@ def append(connection: sqlite3.Connection, job: Job, step: Step, now: UnixMs) ->
             step,
             now,
             _body(numbered, step, now),
-            now,
+            AT_ONCE,
         ),
     )
     return numbered
@@ -89,9 +92,8 @@ class Outbox:
 
     async def wake(self) -> None:
         """Makes everything due: whatever the receiver was when this process last ran, it may have changed."""
-        now = self._now()
         await self._database.transaction(
-            lambda connection: connection.execute("UPDATE outbox SET next_attempt_at = ?", (now,))
+            lambda connection: connection.execute("UPDATE outbox SET next_attempt_at = ?", (AT_ONCE,))
         )
 
     async def backlog(self) -> Backlog:
@@ -118,7 +120,7 @@ def _claim(connection: sqlite3.Connection, busy: Collection[JobId], limit: int, 
         " SELECT job_id, sequence FROM outbox AS event"
         " WHERE next_attempt_at <= ? AND job_id NOT IN (SELECT value FROM json_each(?))"
         " AND sequence = (SELECT min(sequence) FROM outbox WHERE job_id = event.job_id)"
-        " ORDER BY next_attempt_at LIMIT ?)"
+        " ORDER BY next_attempt_at, written_at LIMIT ?)"
         " RETURNING webhook_id, job_id, sequence, step, body, written_at, attempts AS attempt",
         (now, json.dumps(list(busy)), limit),
     ).fetchall()

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
+import httpx
+
 from transcriber.errors import SettingsError
 
 EngineName = Literal["groq", "local"]
@@ -215,8 +217,9 @@ class _Reader:
 def _is_http_url(value: str) -> bool:
     try:
         parts = urlsplit(value)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
+        # httpx has rules of its own for names, and it is what makes the requests
+        return parts.scheme in {"http", "https"} and bool(httpx.URL(value).host) and (parts.port or 1) > 0
+    except (ValueError, httpx.InvalidURL):
         return False
 
 

@@ -1,7 +1,10 @@
 """One attempt against servers that answer, stall, lie or are not there."""
 
 import asyncio
+import contextlib
 import json
+import random
+import socket
 import time
 
 import pytest
@@ -219,6 +222,55 @@ async def test_new_secrets_are_sent_from_the_next_attempt_on():
         ["Bearer new"],
     ]
     assert [request.body for request in server.requests] == [b"1", b"2"]
+
+
+async def test_an_address_that_swallows_the_connection_gives_way_to_the_next_within_the_time():
+    with socket.socket() as full, contextlib.ExitStack() as waiting:
+        async with raw_server(say(OK)) as server:
+            full.bind(("127.0.0.2", server.port))
+            full.listen(0)
+            for _ in range(3):  # fills its backlog: the next one's SYN gets no answer
+                one = waiting.enter_context(socket.socket())
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.2", server.port))
+            url = f"http://convex.example:{server.port}"
+            outcome = await attempt(url, resolve=resolves_to("127.0.0.2", "127.0.0.1"), timeout_seconds=1)
+    assert outcome.kind == "success"
+
+
+async def test_after_a_bad_spell_of_hangs_resets_and_cut_answers_attempts_succeed_again():
+    """Requests cancelled by their time-out must not use up what later ones need."""
+    chance = random.Random(3)
+    healthy = asyncio.Event()
+
+    async def moody(_request, writer):
+        mood = 1 if healthy.is_set() else chance.random()
+        if mood < 0.3:
+            await asyncio.sleep(3)
+        elif mood < 0.4:
+            writer.transport.abort()
+            return
+        elif mood < 0.6:
+            await asyncio.sleep(chance.uniform(0.015, 0.025))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        await writer.drain()
+        if not healthy.is_set() and chance.random() < 0.3:
+            await asyncio.sleep(chance.uniform(0, 0.03))
+        writer.write(b"ok")
+        await writer.drain()
+
+    async with raw_server(moody) as server:
+        destination = Destination(
+            name=A, url=server.url, allow_private_address=True, timeout_seconds=0.02, max_in_flight=4
+        )
+        forwarder = Forwarder(destination, clock=SystemClock())
+        for _ in range(50):  # more at once than any bound that a pool could be given
+            await asyncio.gather(*(forwarder.forward(claim(n)) for n in range(8)))
+        healthy.set()
+        await asyncio.sleep(0.1)  # lets the requests that hang end
+        kinds = [(await forwarder.forward(claim(n))).kind for n in range(20)]
+        await forwarder.close()
+    assert kinds.count("success") >= 15, kinds  # 20 ms are little on a busy machine
 
 
 async def test_connections_are_used_again():

@@ -133,11 +133,17 @@ def test_a_payload_is_sent_as_json_whatever_the_body_was_called():
     assert values(outgoing, b"content-encoding") == []
 
 
+@pytest.mark.parametrize("text", ["Съешь же ещё этих мягких булок", "いろはにほへと", "😀"])
+def test_a_payload_in_any_script_is_no_longer_than_it_came(text):
+    body = json.dumps({"data": text}, ensure_ascii=False).encode()
+    assert len(composed(claim(body), payload="data").body) < len(body)
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
         (b'{"data": "\\ud800"}', b'"\\ud800"'),
-        (b'{"data": "\xc3\xa9"}', b'"\\u00e9"'),
+        (b'{"data": "\xc3\xa9"}', b'"\xc3\xa9"'),
         (b'{"data": 12345678901234567890123}', b"12345678901234567890123"),
         (b'{"data": false}', b"false"),
         (b'{"data": []}', b"[]"),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import threading
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.errors import StoreUnavailable, StoreUnusable
 from gateway.model import Dead, Delivered, RetryAt
 from gateway.store import EventFilter
 from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.writer import MAX_GROUP, MAX_WAITING
 from tests.support.store import LEASE, NOW, A, B, event, open_store, outcome, rows
 
 DAY = 86_400_000
@@ -204,6 +206,22 @@ async def test_tasks_that_wait_share_one_transaction(tmp_path):
         await asyncio.gather(*(store.accept(event(n), same_id_is_duplicate=False) for n in range(200)))
     assert sum(groups) == 200
     assert len(groups) < 50
+
+
+async def test_more_waiting_tasks_than_the_bound_are_refused_at_once_and_the_others_done(store):
+    stuck = threading.Event()
+    blocking = asyncio.ensure_future(store._writer.submit(lambda _: stuck.wait(20)))  # noqa: SLF001 - a disk that hangs
+    waiting = [
+        asyncio.ensure_future(store.accept(event(n), same_id_is_duplicate=False))
+        for n in range(MAX_WAITING + MAX_GROUP + 50)
+    ]
+    done, _ = await asyncio.wait(waiting, timeout=0.5)
+    assert len(done) >= 50
+    assert all(isinstance(one.exception(), StoreUnavailable) for one in done)
+    stuck.set()
+    await blocking
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert sum(not isinstance(one, Exception) for one in results) == len(waiting) - len(done)
 
 
 async def test_a_task_that_fails_undoes_nothing_of_its_group(store):

@@ -45,6 +45,17 @@ def test_a_wav_of_unknown_length_is_not_called_truncated(tmp_path: Path) -> None
     assert measured(path) == pytest.approx(2.99, abs=0.05)
 
 
+def test_a_recorders_tag_that_is_not_utf8_is_no_reason_to_refuse_the_sound(tmp_path: Path) -> None:
+    path = tmp_path / "neutral"
+    tag = b"IART" + (6).to_bytes(4, "little") + b"caf\xe9s\x00"
+    listed = b"LIST" + (4 + len(tag)).to_bytes(4, "little") + b"INFO" + tag
+    sound = bytearray(wav(samples("austen-0880.wav")) + listed)
+    sound[4:8] = (len(sound) - 8).to_bytes(4, "little")
+    path.write_bytes(sound)
+    assert identify(path) == "wav"
+    assert measured(path) == pytest.approx(2.99, abs=0.05)
+
+
 def test_windows_are_short_and_together_the_whole_cut_where_it_is_quiet(tmp_path: Path) -> None:
     path = tmp_path / "neutral"
     loud = samples("jfk.wav") * 10

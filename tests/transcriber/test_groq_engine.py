@@ -104,6 +104,13 @@ async def test_every_answer_but_success_is_judged(
     assert len(groq.asked) == 1
 
 
+async def test_an_empty_address_is_groqs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROQ_BASE_URL", "")
+    engine = GroqEngine(api_key=KEY, base_url=None)
+    assert str(engine._client.base_url).rstrip("/") == "https://api.groq.com"  # noqa: SLF001 (no request may go there)
+    await engine.close()
+
+
 async def test_a_server_that_is_away_is_worth_another_attempt() -> None:
     engine = GroqEngine(api_key=KEY, base_url="http://127.0.0.1:9")
     with pytest.raises(SpeechError) as caught:

@@ -168,6 +168,14 @@ async def test_a_clock_that_steps_back_makes_no_later_time_smaller(bench: Bench)
     assert times == {"createdAt": 1_000_000, "startedAt": 1_000_000, "completedAt": 1_000_000}
 
 
+async def test_an_event_is_sent_at_once_although_the_clock_has_stepped_back(bench: Bench) -> None:
+    identity = await bench.submit()
+    bench.clock.ms -= 500_000
+    await bench.jobs.claim()
+    sent = [event.step for _ in range(2) for event in await bench.send_all() if event.job_id == identity]
+    assert sent[:2] == ["queued", "started"]
+
+
 async def test_the_oldest_job_is_taken_first_and_only_once(bench: Bench) -> None:
     identities = [await bench.submit() for _ in range(3)]
     claimed = [await bench.jobs.claim() for _ in range(4)]

@@ -51,6 +51,8 @@ def test_groq_is_the_engine_where_its_key_is_set() -> None:
         ("TRANSCRIBER_CORS_ORIGINS", "https://a.example/path", "without a path"),
         ("TRANSCRIBER_WEBHOOK_URL", "ftp://x", "http:// or https://"),
         ("TRANSCRIBER_WEBHOOK_URL", "http://[::1", "http:// or https://"),
+        ("TRANSCRIBER_WEBHOOK_URL", "http://xn--/x", "http:// or https://"),
+        ("TRANSCRIBER_WEBHOOK_URL", "http://hooks.example/a\x7fb", "http:// or https://"),
         ("TRANSCRIBER_WEBHOOK_SECRET", "whsec_not base64", "whsec_ and base64"),
         ("TRANSCRIBER_WEBHOOK_SECRET", "hunter2hunter2", "whsec_ and base64"),
         ("TRANSCRIBER_WEBHOOK_SECRET", "", "TRANSCRIBER_WEBHOOK_SECRET is not"),

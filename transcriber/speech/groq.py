@@ -15,6 +15,8 @@ from transcriber.model import Audio, Options, Segment, Transcript, Word
 from transcriber.speech import Progress, Recording
 from transcriber.speech.languages import language_code
 
+# The SDK's own; said here because it takes an empty GROQ_BASE_URL for an address.
+DEFAULT_URL = "https://api.groq.com"
 DEFAULT_MODEL = "whisper-large-v3-turbo"
 # What Groq takes as an attached file.
 MAX_FILE_BYTES = 25 * 1024 * 1024
@@ -50,7 +52,7 @@ class GroqEngine:
         self, *, api_key: str, base_url: str | None = None, request_seconds: float = REQUEST_SECONDS
     ) -> None:
         self._client = groq.AsyncGroq(
-            api_key=api_key, base_url=base_url, timeout=request_seconds, max_retries=0
+            api_key=api_key, base_url=base_url or DEFAULT_URL, timeout=request_seconds, max_retries=0
         )
 
     async def prepare(self) -> None:

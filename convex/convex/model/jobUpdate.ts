@@ -102,9 +102,10 @@ function object(value: unknown, name: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** Convex stores Unicode text: half of a surrogate pair is none. */
+/** Characters are code points, as the API counts them. Convex stores Unicode text: half of a surrogate pair is none. */
 function string(value: unknown, name: string, { min = 0, max = Infinity }: Range = {}): string {
-  if (typeof value !== "string" || value.length < min || value.length > max) {
+  const length = typeof value !== "string" || max === Infinity ? min : [...value].length;
+  if (typeof value !== "string" || length < min || length > max) {
     throw invalid(name, max === Infinity ? "a string" : `a string of ${min} to ${max} characters`);
   }
   if (!value.isWellFormed()) throw invalid(name, "well-formed Unicode");

@@ -18,6 +18,10 @@ MAX_GROUP = 256
 """Tasks of one transaction. More would make the first of them wait for the last."""
 
 
+MAX_WAITING = 1000
+"""Tasks that may wait. A store that stands still must not gather the bodies of everything that is sent meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     work: Callable[[sqlite3.Connection], Any]
@@ -43,6 +47,8 @@ class Writer:
         """
         if self._closed:
             raise StoreUnavailable("the store is closed")
+        if self._queue.qsize() >= MAX_WAITING:
+            raise StoreUnavailable(f"{MAX_WAITING} tasks wait for the store already")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._queue.put(Task(work, loop, future))
