@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -94,6 +94,7 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
         dispatcher.start()
         chores = [
             asyncio.create_task(_watch_event_loop(metrics)),
+            asyncio.create_task(_survey(store, forwarders)),
             asyncio.create_task(_prune(store, config.store.retention, clock=clock)),
         ]
         yield
@@ -123,6 +124,16 @@ def _warn(config: Config) -> None:
             emit("source.unverified", level=logging.WARNING, source=source.name)
     if not config.destinations:
         emit("destinations.none", level=logging.WARNING)
+
+
+async def _survey(store: Store, forwarders: Mapping[DestinationName, Forwarder]) -> None:
+    """Warns of what a start finds that will not deliver. It is no reason not to start."""
+    for name, forwarder in forwarders.items():
+        if why := await forwarder.address_refusal():
+            emit("destination.address_refused", level=logging.WARNING, destination=name, error=why)
+    for (destination, state), number in (await store.stats()).deliveries.items():
+        if state == "pending" and number and destination not in forwarders:
+            emit("destination.unknown", level=logging.WARNING, destination=destination, pending=number)
 
 
 async def _watch_event_loop(metrics: Metrics) -> None:

@@ -85,6 +85,16 @@ class Forwarder:
         )
         self._composer = Composer(with_secrets)
 
+    async def address_refusal(self) -> str | None:
+        """Why no attempt could be made now, as far as the host's addresses say; None where one could, or nothing is known."""
+        try:
+            await self._addresses()
+        except AddressRefusedError as error:
+            return str(error)
+        except OSError:
+            pass  # no answer from the resolver is no refusal
+        return None
+
     async def forward(self, claim: Claim) -> Outcome:
         started_at, started = self._clock.now_ms(), self._clock.monotonic()
         answer = Answer()

@@ -141,6 +141,23 @@ def test_serve_takes_a_free_port_says_so_in_json_and_ends_well_on_sigterm(tmp_pa
     assert all({"time", "level", "event"} <= set(line) for line in gateway.lines())
 
 
+def test_a_refused_address_is_a_warning_at_start_and_no_reason_not_to(tmp_path):
+    with serving(tmp_path, CONVEX_SITE_URL="http://10.0.0.1") as gateway:
+        warned = gateway.wait_for("destination.address_refused")
+        assert (warned["level"], warned["destination"]) == ("warning", "convex")
+        assert gateway.post().status_code == 200
+
+
+def test_deliveries_for_a_destination_that_is_no_longer_configured_are_warned_of(tmp_path):
+    with serving(tmp_path) as gateway:
+        assert gateway.post().status_code == 200
+    config = tmp_path / "other.toml"
+    config.write_text(f'[[sources]]\nname = "s"\npreset = "standard-webhooks"\nsecrets = ["{SECRET}"]\n')
+    with serving(tmp_path, GATEWAY_CONFIG=str(config)) as gateway:
+        warned = gateway.wait_for("destination.unknown")
+        assert (warned["destination"], warned["pending"]) == ("convex", 1)
+
+
 def test_sigint_ends_it_as_well(tmp_path):
     gateway = Serving(tmp_path)
     gateway.process.send_signal(signal.SIGINT)
