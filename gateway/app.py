@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -30,6 +30,8 @@ from gateway.problem import problem
 from gateway.route import Router
 from gateway.store import Store
 from gateway.verify import NoVerifier
+
+Lifespan = Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]
 
 STOP_GRACE_SECONDS = 6.0
 """For attempts under way at a stop: with the requests' two before, within the ten that container runtimes give."""
@@ -63,18 +65,7 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
     forwarders = {
         destination.name: Forwarder(destination, clock=clock) for destination in config.destinations
     }
-    lanes = {
-        destination.name: Lane(
-            destination,
-            store=store,
-            forwarder=forwarders[destination.name],
-            clock=clock,
-            metrics=metrics,
-            rng=random.SystemRandom(),
-        )
-        for destination in config.destinations
-    }
-    dispatcher = Dispatcher(lanes)
+    dispatcher = _dispatcher(config, forwarders, store=store, clock=clock, metrics=metrics)
     ingest = Ingest(
         sources,
         store=store,
@@ -85,32 +76,69 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
         new_event_id=new_event_id,
         max_body_bytes=config.server.max_body_bytes,
     )
-    operations = Operations(store=store, metrics=metrics, clock=clock, destinations=tuple(lanes))
+    operations = Operations(store=store, metrics=metrics, clock=clock, destinations=tuple(forwarders))
     admin = Admin(store=store, token=config.server.admin_token)
+    chores = (
+        lambda: _watch_event_loop(metrics),
+        lambda: _survey(store, forwarders),
+        lambda: _prune(store, config.store.retention, clock=clock),
+    )
+    app = Starlette(
+        routes=[Route("/webhooks/{source:path}", ingest), *operations.routes(), *admin.routes()],
+        exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
+        lifespan=_lifespan(config, dispatcher, forwarders, store=store, chores=chores),
+    )
+    app.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
+    return Gateway(app, sources, forwarders, admin)
+
+
+def _dispatcher(
+    config: Config,
+    forwarders: Mapping[DestinationName, Forwarder],
+    *,
+    store: Store,
+    clock: Clock,
+    metrics: Metrics,
+) -> Dispatcher:
+    rng = random.SystemRandom()
+    return Dispatcher(
+        {
+            destination.name: Lane(
+                destination,
+                store=store,
+                forwarder=forwarders[destination.name],
+                clock=clock,
+                metrics=metrics,
+                rng=rng,
+            )
+            for destination in config.destinations
+        }
+    )
+
+
+def _lifespan(
+    config: Config,
+    dispatcher: Dispatcher,
+    forwarders: Mapping[DestinationName, Forwarder],
+    *,
+    store: Store,
+    chores: Iterable[Callable[[], Coroutine[None, None, None]]],
+) -> Lifespan:
+    """Dispatches while the application runs; at its end lets attempts finish before the store is closed."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         _warn(config)
         dispatcher.start()
-        chores = [
-            asyncio.create_task(_watch_event_loop(metrics)),
-            asyncio.create_task(_survey(store, forwarders)),
-            asyncio.create_task(_prune(store, config.store.retention, clock=clock)),
-        ]
+        running = [asyncio.create_task(chore()) for chore in chores]
         yield
-        for chore in chores:
+        for chore in running:
             chore.cancel()
         await dispatcher.stop(grace_seconds=STOP_GRACE_SECONDS)
         await asyncio.gather(*(forwarder.close() for forwarder in forwarders.values()))
         await store.close()
 
-    app = Starlette(
-        routes=[Route("/webhooks/{source:path}", ingest), *operations.routes(), *admin.routes()],
-        exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
-        lifespan=lifespan,
-    )
-    app.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
-    return Gateway(app, sources, forwarders, admin)
+    return lifespan
 
 
 def new_event_id(now: int) -> EventId:
