@@ -353,7 +353,6 @@ def test_pipelined_webhooks_are_answered_in_their_order(gateway):
         ["Content-Length: 2x"],
         ["Content-Length: 2", "Transfer-Encoding: chunked, identity"],
         ["Bad Header: x"],
-        ["X: " + "a" * 1_000_000],
         ["\x00: x"],
     ],
 )
@@ -362,6 +361,12 @@ def test_what_is_no_sound_http_is_a_400_and_stores_nothing(gateway, extra):
     answer = send(gateway, request(headers=[*lines(signed(b"{}")), *extra], body=b"{}"))
     assert status(answer) == 400
     assert stored(gateway) == before
+
+
+def test_a_header_that_does_not_end_is_refused_instead_of_gathered(gateway):
+    # Little over the bound, so that all of it is read before the refusal: closing on unread bytes may take the answer along.
+    answer = send(gateway, b"POST /webhooks/producer HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 66_000)
+    assert status(answer) == 400
 
 
 def test_what_was_received_is_shown_to_the_admin_as_it_was(gateway):
