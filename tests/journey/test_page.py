@@ -8,7 +8,7 @@ import pytest_asyncio
 from playwright.async_api import FilePayload, Locator, Page, expect
 
 from tests.support.chromium import running_chromium
-from tests.support.product import DATA, SAID, Journey
+from tests.support.product import DATA, SAID, SERVICES, Journey
 from tests.support.waiting import eventually
 from tests.support.wer import word_error_rate, words
 
@@ -94,13 +94,14 @@ async def test_a_removed_job_leaves_the_page_and_convex(page: Page, product: Jou
     await expect(page.get_by_text("None yet.")).to_be_visible()
 
 
-async def test_a_job_ends_right_on_the_page_although_convex_was_killed_half_way(
-    page: Page, product: Journey, long_speech: Path
+@pytest.mark.parametrize("victim", SERVICES)
+async def test_a_job_ends_right_on_the_page_although_a_service_was_killed_half_way(
+    page: Page, product: Journey, long_speech: Path, victim: str
 ) -> None:
     job = await add(page, long_speech)
     await expect(job).to_have_attribute("data-status", "processing")
-    product.stack["convex"].kill()
-    product.stack.start("convex")
+    product.stack[victim].kill()
+    product.stack.start(victim)
     await expect(job).to_have_attribute("data-status", "completed", timeout=90_000)
     shown = product.end_in_convex(await job.get_attribute("data-job-id") or "")
     assert words(await text_of(job)) == words(shown["result"]["text"])
