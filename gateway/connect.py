@@ -2,30 +2,49 @@
 
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from gateway.address import refusal
 from gateway.config import Destination
+from gateway.resolver import look_up
+
+LookUp = Callable[[str, int], list[str]]
 
 
-def faults(destinations: Iterable[Destination]) -> list[str]:
+def faults(destinations: Iterable[Destination], *, look_up: LookUp = look_up) -> list[str]:
     """A sentence for each destination that cannot be connected to."""
-    found = ((destination, _fault(destination)) for destination in destinations)
+    found = ((destination, _fault(destination, look_up)) for destination in destinations)
     return [f"destinations ({destination.name}): {fault}" for destination, fault in found if fault]
 
 
-def _fault(destination: Destination) -> str | None:
+def _fault(destination: Destination, look_up: LookUp) -> str | None:
+    """None where one of the host's addresses can be connected to, as an attempt would do it."""
     parts = urlsplit(destination.url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    faults = []
     try:
-        address = str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
-        why = refusal(address, allow_private=destination.allow_private_address)
-        if why is None:
-            with socket.create_connection((address, port), timeout=destination.timeout_seconds) as connection:
-                if parts.scheme == "https":
-                    ssl.create_default_context().wrap_socket(connection, server_hostname=host).close()
+        for address in look_up(host, port):
+            fault = _fault_of(
+                address, destination, port=port, tls_name=host if parts.scheme == "https" else None
+            )
+            if fault is None:
+                return None
+            faults.append(fault)
     except OSError as error:
-        return f"{host}:{port}: {error}"
-    return why
+        faults.append(str(error))
+    return f"{host}:{port}: {'; '.join(faults)}"
+
+
+def _fault_of(address: str, destination: Destination, *, port: int, tls_name: str | None) -> str | None:
+    why = refusal(address, allow_private=destination.allow_private_address)
+    if why is not None:
+        return why
+    try:
+        with socket.create_connection((address, port), timeout=destination.timeout_seconds) as connection:
+            if tls_name is not None:
+                ssl.create_default_context().wrap_socket(connection, server_hostname=tls_name).close()
+    except OSError as error:
+        return f"{address}: {error}"
+    return None

@@ -3,33 +3,23 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import httpx
 
-from gateway.address import is_address, refusal
 from gateway.clock import Clock
 from gateway.config import Destination
 from gateway.model import Claim, Outcome, OutcomeKind
 from gateway.outgoing import Composer, Outgoing, PayloadError
+from gateway.resolver import AddressRefusedError, Resolve, Resolver, resolve_by_system
+from gateway.transport import Transport
 
 KEPT_RESPONSE_BYTES = 4096
-
-
-class AddressRefusedError(Exception):
-    """The destination resolves to an address that it may not have."""
-
-
-Resolve = Callable[[str, int], Awaitable[list[str]]]
-"""The addresses of a name, in the order to try them. Raise OSError where it has none."""
-
-
-async def resolve_by_system(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]
+IDLE_SECONDS = 30
 
 
 @dataclass(slots=True)
@@ -45,9 +35,9 @@ class Answer:
     def take(self, response: httpx.Response) -> None:
         self.kind = _kind(response.status_code)
         self.status = response.status_code
-        self.retry_after = response.headers.get("retry-after")
         if self.kind != "success":
             self.error = f"answered {response.status_code}"
+            self.retry_after = next(iter(response.headers.get_list("retry-after")), None)
 
     def fail(self, kind: OutcomeKind, error: str) -> None:
         """Once there is a status it stands: an event that was taken is not sent again for a cut body."""
@@ -58,7 +48,8 @@ class Answer:
 class Forwarder:
     """Forwards to one destination, over connections that it keeps.
 
-    httpx's transport is used directly: its client would follow cookies and add headers of its own.
+    The transport is used directly: httpx's client would follow cookies and add headers of its own. There is no bound on
+    connections: the lane bounds attempts, and one that had to wait for a connection could wait for ever.
     """
 
     def __init__(
@@ -66,16 +57,25 @@ class Forwarder:
     ) -> None:
         self._destination = destination
         self._clock = clock
-        self._resolve = resolve
         self._composer = Composer(destination)
         self._url = httpx.URL(destination.url)
-        # No bound on connections: the lane bounds attempts, and a pool that is full waits for ever for connections whose
-        # requests were cancelled by their time-out.
-        limits = httpx.Limits(
-            max_connections=None, max_keepalive_connections=destination.max_in_flight, keepalive_expiry=30
+        self._host, secure = self._url.raw_host.decode(), self._url.scheme == "https"
+        self._netloc = self._url.netloc
+        self._at = functools.lru_cache(maxsize=16)(lambda address: self._url.copy_with(host=address))
+        self._answered: str | None = None
+        """The address that gave the last answer: the others may be ones where a try costs its whole time."""
+        self._resolver = Resolver(
+            self._host,
+            self._url.port or (443 if secure else 80),
+            allow_private=destination.allow_private_address,
+            resolve=resolve,
+            clock=clock,
         )
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=ssl.create_default_context(), limits=limits, trust_env=False
+        self._transport = Transport(
+            tls=ssl.create_default_context() if secure else None,
+            keep_bytes=KEPT_RESPONSE_BYTES,
+            idle_connections=destination.max_in_flight,
+            idle_seconds=IDLE_SECONDS,
         )
 
     def take_secrets(self, destination: Destination) -> None:
@@ -88,7 +88,7 @@ class Forwarder:
     async def address_refusal(self) -> str | None:
         """Why no attempt could be made now, as far as the host's addresses say; None where one could, or nothing is known."""
         try:
-            await self._addresses()
+            await self._resolver.addresses()
         except AddressRefusedError as error:
             return str(error)
         except OSError:
@@ -110,6 +110,7 @@ class Forwarder:
         )
 
     async def close(self) -> None:
+        self._resolver.close()
         await self._transport.aclose()
 
     async def _attempt(self, claim: Claim, answer: Answer) -> None:
@@ -130,53 +131,41 @@ class Forwarder:
 
     async def _exchange(self, outgoing: Outgoing, answer: Answer) -> None:
         response = await self._send(outgoing)
+        # Not through the response's own ways in: they decode, and cost more than the transport does.
+        stream = cast(httpx.AsyncByteStream, response.stream)
         try:
             answer.take(response)
-            await self._read(response, answer)
+            async for chunk in stream:
+                answer.response += chunk
         finally:
-            await response.aclose()
+            await stream.aclose()
 
     async def _send(self, outgoing: Outgoing) -> httpx.Response:
         """To the first of the host's addresses that takes a connection."""
-        addresses = await self._addresses()
+        addresses = await self._resolver.addresses()
         share = self._destination.timeout_seconds / len(addresses)
-        *others, last = (self._request(outgoing, address, connect_seconds=share) for address in addresses)
-        for request in others:
+        *others, last = sorted(addresses, key=lambda address: address != self._answered)
+        for address in others:
             with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):
-                return await self._transport.handle_async_request(request)
-        return await self._transport.handle_async_request(last)
+                return await self._send_to(address, outgoing, connect_seconds=share)
+        return await self._send_to(last, outgoing, connect_seconds=share)
 
-    def _request(self, outgoing: Outgoing, address: str, *, connect_seconds: float) -> httpx.Request:
+    async def _send_to(self, address: str, outgoing: Outgoing, *, connect_seconds: float) -> httpx.Response:
         """To the address that was judged, not to one that the name may resolve to a moment later."""
-        return httpx.Request(
+        request = httpx.Request(
             "POST",
-            self._url.copy_with(host=address),
-            headers=[(b"host", self._url.netloc), *outgoing.headers],
-            content=outgoing.body,
-            extensions={"sni_hostname": self._url.host, "timeout": {"connect": connect_seconds}},
+            self._at(address),
+            headers=[
+                (b"host", self._netloc),
+                *outgoing.headers,
+                (b"content-length", b"%d" % len(outgoing.body)),
+            ],
+            stream=httpx.ByteStream(outgoing.body),  # content= would take four times as long to look at
+            extensions={"sni_hostname": self._host, "timeout": {"connect": connect_seconds}},
         )
-
-    async def _addresses(self) -> list[str]:
-        """The addresses of the destination's host that may be connected to; at least one."""
-        host = self._url.host
-        port = self._url.port or (443 if self._url.scheme == "https" else 80)
-        found = [host] if is_address(host) else await self._resolve(host, port)
-        refusals = {
-            address: refusal(address, allow_private=self._destination.allow_private_address)
-            for address in found
-        }
-        allowed = [address for address, why in refusals.items() if why is None]
-        if not allowed:
-            why = next(iter(refusals.values()), None) or "has no address"
-            raise AddressRefusedError(f"{host}: {why}")
-        return allowed
-
-    async def _read(self, response: httpx.Response, answer: Answer) -> None:
-        """The first bytes; a longer body is not read on, and its connection not used again."""
-        async for chunk in response.aiter_raw():
-            answer.response += chunk[: KEPT_RESPONSE_BYTES - len(answer.response)]
-            if len(answer.response) >= KEPT_RESPONSE_BYTES:
-                return
+        response = await self._transport.handle_async_request(request)
+        self._answered = address
+        return response
 
 
 def _kind(status: int) -> OutcomeKind:

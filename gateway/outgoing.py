@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -28,6 +29,8 @@ HOP_BY_HOP = frozenset(
 )
 NOT_FORWARDED = HOP_BY_HOP | {b"host", b"content-length", b"cookie", b"traceparent"}
 OWN_PREFIXES = (b"webhook-", b"x-gateway-")
+PRINTABLE = re.compile(rb"[\x21-\x7e]*")
+PRINTABLE_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
 TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
@@ -50,6 +53,13 @@ class Composer:
         self._added = [(name.lower().encode(), value.encode()) for name, value in destination.headers.items()]
         if destination.bearer_token is not None:
             self._added.append((b"authorization", b"Bearer " + destination.bearer_token.encode()))
+        left_out = NOT_FORWARDED | {name for name, _ in self._added}
+        if self._replaces_content:
+            left_out |= {b"content-type", b"content-encoding"}
+        # Producers send the same few names again and again; the bound is for one that does not.
+        self._is_forwarded = lru_cache(maxsize=128)(
+            lambda name: name.lower() not in left_out and not _like_own(name)
+        )
 
     def compose(self, claim: Claim) -> Outgoing:
         """Raise PayloadError where there is nothing to send."""
@@ -63,18 +73,19 @@ class Composer:
 
     def _received(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """The received headers, but for those of the connection and those that are set here."""
-        named = {
-            name.strip().lower()
-            for key, value in headers
-            if key.lower() == b"connection"
-            for name in value.split(b",")
-        }
-        left_out = NOT_FORWARDED | named | {name for name, _ in self._added}
-        if self._replaces_content:
-            left_out |= {b"content-type", b"content-encoding"}
-        return [
-            (name, value) for name, value in headers if name.lower() not in left_out and not _like_own(name)
-        ]
+        is_forwarded = self._is_forwarded
+        forwarded = [header for header in headers if is_forwarded(header[0])]
+        named = _named_by_connection(headers)
+        return [header for header in forwarded if header[0].lower() not in named] if named else forwarded
+
+
+def _named_by_connection(headers: Headers) -> set[bytes]:
+    return {
+        name.strip().lower()
+        for key, value in headers
+        if key.lower() == b"connection"
+        for name in value.split(b",")
+    }
 
 
 def _like_own(name: bytes) -> bool:
@@ -110,12 +121,13 @@ def _to_json(value: Any) -> bytes:
 
 def _own(claim: Claim) -> list[tuple[bytes, bytes]]:
     event = claim.event
+    event_id = event.id.encode()
     own = [
-        (b"webhook-id", event.id.encode()),
-        (b"x-gateway-event-id", event.id.encode()),
+        (b"webhook-id", event_id),
+        (b"x-gateway-event-id", event_id),
         (b"x-gateway-source", event.source.encode()),
-        (b"x-gateway-attempt", str(claim.attempt).encode()),
-        (b"x-gateway-received-at", str(event.received_at).encode()),
+        (b"x-gateway-attempt", b"%d" % claim.attempt),
+        (b"x-gateway-received-at", b"%d" % event.received_at),
         (b"traceparent", _traceparent(event)),
     ]
     if event.type is not None:
@@ -127,7 +139,9 @@ def _own(claim: Claim) -> list[tuple[bytes, bytes]]:
 
 def _printable(value: bytes) -> bytes:
     """Percent-encoded where it is not printable ASCII; a percent sign stays, for a query has its own."""
-    return quote(value, safe="".join(map(chr, range(0x21, 0x7F)))).encode()
+    if PRINTABLE.fullmatch(value):
+        return value
+    return quote(value, safe=PRINTABLE_CHARACTERS).encode()
 
 
 def _traceparent(event: Event) -> bytes:

@@ -24,7 +24,16 @@ RECEIVED = (
 
 def claim(body=b'{"data": {"a": 1}}', *, headers=RECEIVED, query=b"", attempt=1, **changes):
     one = event(7, webhook=Webhook(headers=tuple(headers), query=query, body=body), **changes)
-    return Claim(DeliveryId(7), attempt, A, one, NOW)
+    return Claim(
+        delivery_id=DeliveryId(7),
+        attempt=attempt,
+        destination=A,
+        event=one,
+        tries=attempt - 1,
+        again=attempt > 1,
+        queued_at=NOW,
+        live_since=NOW,
+    )
 
 
 def composed(one=None, **settings):
