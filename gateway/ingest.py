@@ -1,21 +1,19 @@
 """POST /webhooks/{source}: bounded body, verified, accepted, answered."""
 
-import asyncio
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.clock import Clock
 from gateway.config import Source
 from gateway.errors import StoreUnavailable
 from gateway.log import emit
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, Series
 from gateway.model import (
     Accepted,
     DestinationName,
@@ -27,19 +25,22 @@ from gateway.model import (
     VerifiedWebhook,
     Webhook,
 )
+from gateway.patience import Patience
 from gateway.problem import problem
 from gateway.route import Router
 from gateway.selector import Content, Selector
 from gateway.store import Store
 
+PATH = "/webhooks/"
+"""What follows it is the name of a source."""
 MAX_TYPE = 200
 MAX_KEY = 256
 MAX_DEDUPE_KEY = 512
 ANSWER_SECONDS = 1.0
 """Producers give an answer between one and a few seconds; after this they are asked to come again."""
-BODY_SECONDS = 10.0
-"""A body that is not here by then is not waited for."""
 UNAUTHORIZED = "The request could not be authenticated. The reason is in the gateway's log."
+HALF_PAIR = re.compile("[\ud800-\udfff]")
+to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Reading:
@@ -60,8 +61,26 @@ class Reading:
         return None if selector is None else _as_key(selector.find(self.content), longest=longest)
 
 
+class Stored:
+    """The answer to a webhook that is on disk."""
+
+    def __init__(self, accepted: Accepted) -> None:
+        content: dict[str, Any] = {"event_id": accepted.event_id, "status": accepted.status}
+        if accepted.id_reused:
+            content["id_reused"] = True
+        self._body = to_json(content).encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI application
+        headers = [
+            (b"content-length", b"%d" % len(self._body)),
+            (b"content-type", b"application/json"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body})
+
+
 class Ingest:
-    """An ASGI application, because it answers every method itself."""
+    """An ASGI application for all paths below `PATH`. It answers every method itself."""
 
     def __init__(
         self,
@@ -80,64 +99,88 @@ class Ingest:
         self._router = router
         self._wake = wake
         self._clock = clock
-        self._metrics = metrics
+        self._accept_duration = metrics.accept_duration
+        self._webhooks = Series(metrics.webhooks)
+        self._rejected = Series(metrics.rejected)
+        self._secret_used = Series(metrics.secret_used)
         self._new_event_id = new_event_id
         self._max_body_bytes = max_body_bytes
+        self._patience = Patience(ANSWER_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._handle(Request(scope, receive))
-        await response(scope, receive, send)
+        answer = await self._handle(scope, receive)
+        await answer(scope, receive, send)
 
-    async def _handle(self, request: Request) -> Response:
+    async def _handle(self, scope: Scope, receive: Receive) -> ASGIApp:
         started = self._clock.monotonic()
-        name = SourceName(request.path_params["source"])
+        name = SourceName(scope["path"][len(PATH) :])
         source = self._sources.get(name)
         if source is None:
             return self._refuse("unknown", Rejected("unknown_source", "no source has this name"))
-        if request.method != "POST":
-            return self._refuse(name, Rejected("method", f"{request.method} is not POST"))
-        received = await self._receive(request, source)
+        if scope["method"] != "POST":
+            return self._refuse(name, Rejected("method", f"{scope['method']} is not POST"))
+        received = await self._receive(scope, receive, source)
         if isinstance(received, Rejected):
             return self._refuse(name, received)
-        verified = source.verifier.verify(received, now=self._clock.now_ms() // 1000)
+        verified = self._verify(source, received)
         if isinstance(verified, Rejected):
             return self._refuse(name, verified)
         return await self._accept(source, verified, started=started)
 
-    async def _receive(self, request: Request, source: Source) -> Webhook | Rejected:
-        headers = tuple(request.headers.raw)
+    async def _receive(self, scope: Scope, receive: Receive, source: Source) -> Webhook | Rejected:
+        headers = tuple(scope["headers"])
+        named = dict(headers)
         for required in source.verifier.required_headers:
-            if required.decode() not in request.headers:
+            if required not in named:
                 return Rejected("missing_header", f"there is no {required.decode()} header")
-        body = await self._body(request)
+        if self._is_too_large(named.get(b"content-length", b"")):
+            return self._too_large()
+        body = await self._body(receive)
         if isinstance(body, Rejected):
             return body
-        return Webhook(headers=headers, query=request.scope["query_string"], body=body)
+        return Webhook(headers=headers, query=scope["query_string"], body=body)
 
-    async def _body(self, request: Request) -> bytes | Rejected:
-        """The whole body, unless it is announced or turns out to be too large: then no more of it is read."""
-        too_large = Rejected("too_large", f"the body is longer than {self._max_body_bytes} bytes")
-        announced = request.headers.get("content-length", "")
-        if announced.isascii() and announced.isdigit() and int(announced) > self._max_body_bytes:
-            return too_large
+    async def _body(self, receive: Receive) -> bytes | Rejected:
+        """The whole body, unless it turns out to be too large: then no more of it is read.
+
+        The server gives it a time; after that it is as if the client had gone away.
+        """
         body = bytearray()
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > self._max_body_bytes:
-                        return too_large
-        except TimeoutError:
-            return Rejected("too_slow", f"the body did not arrive within {BODY_SECONDS:g} s")
-        except ClientDisconnect:
-            return Rejected("too_slow", "the client went away before its body was here")
-        return bytes(body)
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return Rejected("too_slow", "the connection ended before the body was here")
+            chunk: bytes = message.get("body", b"")
+            if len(body) + len(chunk) > self._max_body_bytes:
+                return self._too_large()
+            if message.get("more_body", False):
+                body += chunk
+            else:
+                return bytes(body + chunk) if body else chunk
 
-    async def _accept(self, source: Source, verified: VerifiedWebhook, *, started: float) -> Response:
+    def _is_too_large(self, announced: bytes) -> bool:
+        return announced.isdigit() and (len(announced) > 18 or int(announced) > self._max_body_bytes)
+
+    def _too_large(self) -> Rejected:
+        return Rejected("too_large", f"the body is longer than {self._max_body_bytes} bytes")
+
+    def _verify(self, source: Source, webhook: Webhook) -> VerifiedWebhook | Rejected:
+        """By the wall clock. Where that was set, a wrong time is no fault of the producer, who is to come again."""
+        verified = source.verifier.verify(webhook, now=self._clock.wall_ms() // 1000)
+        if isinstance(verified, Rejected) and verified.reason in ("too_old", "too_new"):
+            moved = self._clock.moved_ms() / 1000
+            if abs(moved) > source.verifier.tolerance_seconds:
+                return Rejected(
+                    "unavailable", f"{verified.detail}, but the gateway's clock was set by {moved:+.0f} s"
+                )
+        return verified
+
+    async def _accept(self, source: Source, verified: VerifiedWebhook, *, started: float) -> ASGIApp:
         event = self._event(source, verified)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                accepted = await self._store.accept(event, same_id_is_duplicate=source.same_id == "duplicate")
+            accepted = await self._patience.limit(
+                self._store.accept(event, same_id_is_duplicate=source.same_id == "duplicate")
+            )
         except StoreUnavailable as error:
             return self._refuse(source.name, Rejected("unavailable", str(error)))
         except TimeoutError:
@@ -145,8 +188,9 @@ class Ingest:
         if accepted.status == "accepted":
             self._wake(event.destinations)
         if verified.secret >= 0:
-            self._metrics.secret_used.labels(source.name, verified.secret).inc()
-        return self._answer(event, accepted, started=started)
+            self._secret_used[source.name, str(verified.secret)].inc()
+        self._count(event, accepted, started=started)
+        return Stored(accepted)
 
     def _event(self, source: Source, verified: VerifiedWebhook) -> Event:
         reading = Reading(source, verified.webhook)
@@ -163,10 +207,10 @@ class Ingest:
             destinations=self._router.destinations(source.name, reading.event_type, reading.content),
         )
 
-    def _answer(self, event: Event, accepted: Accepted, *, started: float) -> Response:
+    def _count(self, event: Event, accepted: Accepted, *, started: float) -> None:
         outcome = "id_reused" if accepted.id_reused else accepted.status
-        self._metrics.webhooks.labels(event.source, outcome).inc()
-        self._metrics.accept_duration.observe(self._clock.monotonic() - started)
+        self._webhooks[event.source, outcome].inc()
+        self._accept_duration.observe(self._clock.monotonic() - started)
         emit(
             "webhook.accepted",
             source=event.source,
@@ -176,14 +220,10 @@ class Ingest:
             ordering_key=event.ordering_key,
             bytes=len(event.webhook.body),
         )
-        content: dict[str, Any] = {"event_id": accepted.event_id, "status": accepted.status}
-        if accepted.id_reused:
-            content["id_reused"] = True
-        return JSONResponse(content)
 
-    def _refuse(self, source: str, rejected: Rejected) -> Response:
-        self._metrics.webhooks.labels(source, "rejected").inc()
-        self._metrics.rejected.labels(source, rejected.reason).inc()
+    def _refuse(self, source: str, rejected: Rejected) -> ASGIApp:
+        self._webhooks[source, "rejected"].inc()
+        self._rejected[source, rejected.reason].inc()
         emit(
             "webhook.rejected",
             level=logging.WARNING,
@@ -194,7 +234,7 @@ class Ingest:
         return _refusal(rejected.reason, rejected.detail)
 
 
-def _refusal(reason: RejectionReason, detail: str) -> Response:
+def _refusal(reason: RejectionReason, detail: str) -> ASGIApp:
     """What the sender is told. One answer for every failure to authenticate, so that it teaches a forger nothing."""
     sentence = f"{detail[0].upper()}{detail[1:]}."
     answers: dict[RejectionReason, tuple[int, str, dict[str, str]]] = {
@@ -230,4 +270,4 @@ def _as_key(value: Any, *, longest: int) -> str | None:
 
 def _storable(text: str) -> bool:
     """JSON can carry half of a surrogate pair, which is no text."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or HALF_PAIR.search(text) is None

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,29 +14,38 @@ from jmespath.functions import Functions
 from gateway.model import Webhook
 
 MAX_FIELDS = 1000
+UNREAD = object()
 
 
 class Content:
     """What a verified webhook says, parsed at most once and only when somebody asks."""
 
+    __slots__ = ("_form", "_json", "_query", "webhook")
+
     def __init__(self, webhook: Webhook) -> None:
         self.webhook = webhook
+        self._json: Any = UNREAD
+        self._query: dict[str, list[str]] | None = None
+        self._form: dict[str, list[str]] | None = None
 
-    @cached_property
+    @property
     def json(self) -> Any:
         """The body as JSON; None where it is not."""
-        try:
-            return json.loads(self.webhook.body, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
-            return None
+        if self._json is UNREAD:
+            self._json = _parse(self.webhook.body)
+        return self._json
 
-    @cached_property
+    @property
     def query(self) -> dict[str, list[str]]:
-        return _fields(self.webhook.query)
+        if self._query is None:
+            self._query = _fields(self.webhook.query)
+        return self._query
 
-    @cached_property
+    @property
     def form(self) -> dict[str, list[str]]:
-        return _fields(self.webhook.body)
+        if self._form is None:
+            self._form = _fields(self.webhook.body)
+        return self._form
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,9 @@ def compile_expression(expression: str) -> Callable[[Any], Any]:
     for name in _functions(compiled.parsed):
         if name not in Functions.FUNCTION_TABLE:
             raise ValueError(f"{expression!r}: there is no function {name!r}{_nearest(name)}")
+    keys = _keys(compiled.parsed)
+    if keys is not None:
+        return lambda value: _at(value, keys)
 
     def search(value: Any) -> Any:
         try:
@@ -91,6 +102,27 @@ def compile_expression(expression: str) -> Callable[[Any], Any]:
             return None
 
     return search
+
+
+def _keys(node: Any) -> tuple[str, ...] | None:
+    """The keys of an expression that is nothing but fields with dots between them, such as `data.jobId`; else None."""
+    match node["type"]:
+        case "field":
+            return (node["value"],)
+        case "subexpression":
+            paths = [_keys(child) for child in node["children"]]
+            return None if None in paths else tuple(key for path in paths if path for key in path)
+        case _:
+            return None
+
+
+def _at(value: Any, keys: tuple[str, ...]) -> Any:
+    """What JMESPath finds there, without its interpreter, which costs ten times as much."""
+    for key in keys:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
 
 
 def _functions(node: Any) -> Iterator[str]:
@@ -115,6 +147,17 @@ def _json_finder(path: str) -> Callable[[Content], Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _parse(body: bytes) -> Any:
+    """As `json.loads`, which makes a decoder anew for every body."""
+    try:
+        return DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _one(values: list[Any]) -> str | None:

@@ -3,13 +3,15 @@
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from gateway.errors import CannotListen
 from gateway.log import emit
+from gateway.protocol import Limits, Protocol
 
 GRACEFUL_SECONDS = 2
 
@@ -47,11 +49,12 @@ def _listener(family: int, kind: int, protocol: int, _: str, address: Any) -> so
     return listener
 
 
-def serve(app: Starlette, listener: socket.socket, *, on_hangup: Callable[[], None]) -> None:
-    """Return after SIGTERM or SIGINT. h11 is chosen because it bounds a request's headers; httptools does not."""
-    config = uvicorn.Config(
+def settings(app: ASGIApp, *, limits: Limits) -> uvicorn.Config:
+    """How uvicorn serves `app`: on uvloop, speaking HTTP by the gateway's own `Protocol`."""
+    return uvicorn.Config(
         app,
-        http="h11",
+        http=cast("type[Protocol]", partial(Protocol, limits=limits)),
+        loop="uvloop",
         ws="none",
         lifespan="on",
         log_config=None,
@@ -60,7 +63,11 @@ def serve(app: Starlette, listener: socket.socket, *, on_hangup: Callable[[], No
         proxy_headers=False,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
+
+
+def serve(app: ASGIApp, listener: socket.socket, *, on_hangup: Callable[[], None]) -> None:
+    """Return after SIGTERM or SIGINT."""
     signal.signal(signal.SIGHUP, lambda *_: on_hangup())
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)  # uvicorn raises it again after its stop, which is then over
-    Server(config).run(sockets=[listener])
+    Server(settings(app, limits=Limits())).run(sockets=[listener])

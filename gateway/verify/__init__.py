@@ -21,6 +21,11 @@ class Verifier(Protocol):
         """Names in lower case. A request that lacks one is refused before its body is read."""
         ...
 
+    @property
+    def tolerance_seconds(self) -> int:
+        """By how much a signed time may be off; 0 where none is signed."""
+        ...
+
     def verify(self, webhook: Webhook, *, now: int) -> VerifiedWebhook | Rejected:
         """`now` in Unix seconds."""
         ...

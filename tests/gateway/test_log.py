@@ -1,13 +1,18 @@
 """Log lines: one JSON object each for machines, words for a terminal, both on one line."""
 
+import asyncio
 import io
 import json
 import logging
 import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import pytest
 
-from gateway.log import LOGGER, emit, set_up
+from gateway.log import LOGGER, MAX_PENDING, emit, set_up
 
 
 class Terminal(io.StringIO):
@@ -95,3 +100,116 @@ def test_an_exception_is_logged_with_its_traceback(stream):
     text = logged(act, stream=stream())
     assert "it failed" in text
     assert "ValueError: why" in text
+
+
+class Counting(io.StringIO):
+    """Remembers each write."""
+
+    def __init__(self):
+        super().__init__()
+        self.writes = []
+
+    def write(self, text):
+        self.writes.append(text)
+        return super().write(text)
+
+
+def numbers(text):
+    return [json.loads(line)["number"] for line in text.splitlines()]
+
+
+async def test_the_lines_of_one_turn_of_the_loop_are_written_together_before_the_next():
+    stream = Counting()
+    set_up(level="info", stream=stream)
+    for number in range(3):
+        emit("thing.happened", number=number)
+    assert stream.writes == []
+    await asyncio.sleep(0)
+    assert [numbers(text) for text in stream.writes] == [[0, 1, 2]]
+    emit("thing.happened", number=3)
+    await asyncio.sleep(0)
+    assert numbers(stream.writes[1]) == [3]
+
+
+async def test_lines_do_not_gather_without_end():
+    stream = Counting()
+    set_up(level="info", stream=stream)
+    for number in range(MAX_PENDING):
+        emit("thing.happened", number=number)
+    assert numbers(stream.getvalue()) == list(range(MAX_PENDING))
+
+
+async def test_a_line_of_another_thread_is_written_at_once_after_those_before_it():
+    stream = Counting()
+    set_up(level="info", stream=stream)
+    emit("thing.happened", number=0)
+    thread = threading.Thread(target=emit, args=("thing.happened",), kwargs={"number": 1})
+    thread.start()
+    thread.join()
+    assert numbers(stream.getvalue()) == [0, 1]
+    await asyncio.sleep(0)
+    assert len(stream.writes) == 1
+
+
+def test_lines_of_a_loop_that_ended_do_not_hold_back_those_of_the_next():
+    stream = Counting()
+    set_up(level="info", stream=stream)
+
+    async def log(number):
+        emit("thing.happened", number=number)
+        if number:
+            await asyncio.sleep(0)
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(log(0))
+    loop.stop()
+    loop.run_forever()
+    assert task.done()
+    asyncio.run(log(1))
+    loop.close()
+    assert numbers(stream.getvalue()) == [0, 1]
+
+
+@pytest.mark.parametrize("end", ["", "raise SystemExit(3)", "raise ValueError('why')", "sys.exit('words')"])
+def test_the_last_line_before_the_end_of_the_process_is_not_lost(end):
+    program = f"""
+import asyncio, sys
+from gateway.log import emit, set_up
+
+async def main():
+    set_up(level="info")
+    emit("thing.happened", number=1)
+    {end}
+
+asyncio.run(main())
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert '"event": "thing.happened"' in done.stderr.splitlines()[0]
+
+
+async def test_a_log_that_nobody_takes_stops_nothing():
+    class Broken(io.StringIO):
+        def write(self, _):
+            raise BrokenPipeError
+
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda *failure: failures.append(failure))
+    set_up(level="info", stream=Broken())
+    emit("thing.happened")
+    await asyncio.sleep(0)
+    emit("thing.happened")
+    await asyncio.sleep(0)
+    assert failures == []
+
+
+def test_a_line_that_cannot_be_made_takes_no_other_along(capsys):
+    def act():
+        logging.getLogger("anything").warning("%d", "no number")
+        emit("thing.happened")
+
+    (line,) = logged(act).splitlines()
+    assert json.loads(line)["event"] == "thing.happened"
+    assert "no number" in capsys.readouterr().err

@@ -1,0 +1,42 @@
+"""The gateway's own server, in a thread, on a free loopback port."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp
+
+from gateway.protocol import Limits, Protocol
+from gateway.server import Server, bind, settings
+from tests.support.waiting import eventually
+
+STOP_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    server: Server
+    port: int
+
+    @property
+    def connections(self) -> list[Protocol]:
+        """Those that stand now."""
+        return list(self.server.server_state.connections)
+
+
+@contextmanager
+def serving(app: ASGIApp, *, limits: Limits) -> Iterator[Serving]:
+    listener = bind("127.0.0.1", 0)
+    server = Server(settings(app, limits=limits))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        eventually(lambda: server.started or not thread.is_alive())
+        yield Serving(server, listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(STOP_SECONDS)
+        listener.close()
+        if thread.is_alive():
+            raise RuntimeError(f"the server did not stop within {STOP_SECONDS} s")
