@@ -7,23 +7,31 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.config import Destination
 from gateway.errors import StoreUnavailable
 from gateway.log import emit
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, Series
 from gateway.model import Claim, Dead, Delivered, DestinationName, Outcome, RetryAt, Verdict
+from gateway.pace import QUIET_STATUSES, Pace, quiet_until
 from gateway.retry import judge
-from gateway.store import Store
+from gateway.store import StandingChange, Store
 
 LEASE_MARGIN_SECONDS = 30
 """Beyond an attempt's time-out: for the results that wait to be recorded."""
 LOOK_SECONDS = 1.0
 """How often a destination with nothing due is looked at without being woken."""
 STORE_RETRY_SECONDS = 1.0
+KEEP_SECONDS = 1.0
+"""How often leases and the clock are looked at."""
+
+CHANGES: dict[StandingChange, tuple[str, int]] = {
+    "hold": ("destination.held", logging.ERROR),
+    "release": ("destination.released", logging.INFO),
+}
 
 
 class Forwards(Protocol):
@@ -47,13 +55,26 @@ class Lane:
         self._store = store
         self._forwarder = forwarder
         self._clock = clock
-        self._metrics = metrics
+        self._attempts = Series(metrics.attempts)
+        self._dead = Series(metrics.dead)
+        self._attempt_duration = metrics.attempt_duration.labels(destination.name)
+        self._delivery_latency = metrics.delivery_latency.labels(destination.name)
+        self._retries = metrics.retries.labels(destination.name)
         self._rng = rng
+        self._pace = Pace(
+            max_in_flight=destination.max_in_flight, rate_per_second=destination.rate_per_second
+        )
         self._in_flight: dict[asyncio.Task[None], Claim] = {}
+        self._stepped_ms = 0
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
         """Something may be due."""
+        self._wake.set()
+
+    def look(self) -> None:
+        """Its standing was changed by hand; what the store says of it is asked for at once."""
+        self._pace.look()
         self._wake.set()
 
     async def run(self) -> None:
@@ -73,21 +94,30 @@ class Lane:
 
     async def step(self) -> int | None:
         """Claims what is due and there is room for, and begins its attempts. When to look again, in Unix ms."""
-        next_at: int | None = None
-        while free := self._destination.max_in_flight - len(self._in_flight):
+        while True:
             now = self._clock.now_ms()
-            lease_ms = round((self._destination.timeout_seconds + LEASE_MARGIN_SECONDS) * 1000)
+            turn = self._pace.turn(in_flight=len(self._in_flight), again_in_flight=self._again(), now=now)
+            if not turn.room.total:
+                return turn.look_at
+            stepped_ms = self._stepped_ms
             claimed = await self._store.claim(
-                self._destination.name, limit=free, now=now, lease_until=now + lease_ms
+                self._destination.name,
+                room=turn.room,
+                probe=turn.probe,
+                now=now,
+                lease_until=now + round((self._destination.timeout_seconds + LEASE_MARGIN_SECONDS) * 1000),
             )
-            next_at = claimed.next_at
-            if not claimed.claims:
-                break
-            for claim in claimed.claims:
-                task = asyncio.create_task(self._deliver(claim))
-                self._in_flight[task] = claim
-                task.add_done_callback(self._finish)
-        return next_at
+            now = self._clock.now_ms()  # the store may have taken its time
+            was_held = self._pace.held
+            self._pace.follow(claimed.standing, now=now)
+            self._begin(claimed.claims, stepped_ms=stepped_ms, now=now)
+            if len(claimed.claims) < turn.room.total and self._pace.held == was_held:
+                return claimed.next_at
+
+    def clock_stepped(self, by_ms: int) -> None:
+        """What was claimed counts from times of the clock before; see `Store.clock_stepped`."""
+        self._pace.clock_stepped(by_ms)
+        self._stepped_ms += by_ms
 
     async def drain(self) -> None:
         """Waits for the attempts under way."""
@@ -125,29 +155,68 @@ class Lane:
                 "delivery.failed", level=logging.ERROR, destination=self._destination.name, error=repr(error)
             )
 
-    async def _deliver(self, claim: Claim) -> None:
+    def _again(self) -> int:
+        return sum(claim.again for claim in self._in_flight.values())
+
+    def _begin(self, claims: Sequence[Claim], *, stepped_ms: int, now: int) -> None:
+        again = sum(claim.again for claim in claims)
+        self._pace.claimed(first=len(claims) - again, again=again, now=now)
+        for claim in claims:
+            task = asyncio.create_task(self._deliver(claim, stepped_ms=stepped_ms))
+            self._in_flight[task] = claim
+            task.add_done_callback(self._finish)
+
+    async def _deliver(self, claim: Claim, *, stepped_ms: int) -> None:
         outcome = await self._forwarder.forward(claim)
-        now = self._clock.now_ms()
+        now, judged_ms = self._clock.now_ms(), self._stepped_ms
+        change = self._pace.observe(claim, outcome, now=now)
         verdict = judge(
             outcome,
-            attempt=claim.attempt,
-            live_since=claim.live_since,
+            tries=claim.tries,
+            live_since=claim.live_since + judged_ms - stepped_ms,
             now=now,
             policy=self._destination.retry,
             dead_on=self._destination.dead_on,
+            held=self._pace.held and change is None,
             jitter=self._rng.uniform(-1, 1),
         )
-        counted = await self._record(claim, outcome, verdict, now=now)
+        if change is not None or outcome.status in QUIET_STATUSES:
+            await self._stand(outcome, change, now=now)
+        counted = await self._record(claim, outcome, verdict, stepped_ms=judged_ms, now=now)
         self._observe(claim, outcome, verdict, now=now, counted=counted)
 
-    async def _record(self, claim: Claim, outcome: Outcome, verdict: Verdict, *, now: int) -> bool:
+    async def _stand(self, outcome: Outcome, change: StandingChange | None, *, now: int) -> None:
+        """What the attempt says of the destination itself. A store that cannot take it now learns it from the next attempt."""
+        name = self._destination.name
+        try:
+            if change is not None:
+                await self._store.set_standing(name, change, now=now)
+                event, level = CHANGES[change]
+                emit(event, level=level, destination=name)
+            horizon_ms = round(self._destination.retry.horizon_hours * 3_600_000)
+            if until := quiet_until(outcome, now=now, horizon_ms=horizon_ms):
+                await self._store.quiet(name, until=until, now=now)
+                emit("destination.quiet", level=logging.WARNING, destination=name, until=until)
+        except StoreUnavailable as error:
+            self._emit_error("store.unavailable", error=str(error))
+
+    async def _record(
+        self, claim: Claim, outcome: Outcome, verdict: Verdict, *, stepped_ms: int, now: int
+    ) -> bool:
         """Until the store takes it or the lease is over: then somebody else makes the attempt again."""
         wait = self._destination.order_wait_seconds
         yields_at = now + round(wait * 1000) if wait and isinstance(verdict, RetryAt) else None
         deadline = self._clock.monotonic() + LEASE_MARGIN_SECONDS
         while True:
+            by_ms = self._stepped_ms - stepped_ms  # since the verdict
             try:
-                finished = await self._store.record(claim, outcome, verdict, now=now, yields_at=yields_at)
+                finished = await self._store.record(
+                    claim,
+                    outcome,
+                    _moved(verdict, by_ms),
+                    now=now + by_ms,
+                    yields_at=None if yields_at is None else yields_at + by_ms,
+                )
             except StoreUnavailable as error:
                 emit("store.unavailable", level=logging.ERROR, event_id=claim.event.id, error=str(error))
                 if self._clock.monotonic() >= deadline:
@@ -158,10 +227,10 @@ class Lane:
 
     def _observe(self, claim: Claim, outcome: Outcome, verdict: Verdict, *, now: int, counted: bool) -> None:
         name = self._destination.name
-        self._metrics.attempts.labels(name, outcome.kind).inc()
-        self._metrics.attempt_duration.labels(name).observe(outcome.duration_ms / 1000)
+        self._attempts[name, outcome.kind].inc()
+        self._attempt_duration.observe(outcome.duration_ms / 1000)
         if claim.attempt > 1:
-            self._metrics.retries.labels(name).inc()
+            self._retries.inc()
         fields = {"event_id": claim.event.id, "destination": name, "attempt": claim.attempt}
         emit(
             "delivery.attempted",
@@ -177,26 +246,54 @@ class Lane:
         if not counted:
             return
         if isinstance(verdict, Delivered):
-            self._metrics.delivery_latency.labels(name).observe(max(0, now - claim.event.received_at) / 1000)
+            self._delivery_latency.observe(max(0, now - claim.queued_at) / 1000)
         if isinstance(verdict, Dead):
-            self._metrics.dead.labels(name, verdict.reason).inc()
+            self._dead[name, verdict.reason].inc()
             emit("delivery.dead", level=logging.ERROR, **fields, reason=verdict.reason)
 
 
+def _moved(verdict: Verdict, by_ms: int) -> Verdict:
+    return RetryAt(verdict.at + by_ms, counts=verdict.counts) if isinstance(verdict, RetryAt) else verdict
+
+
 class Dispatcher:
-    def __init__(self, lanes: Mapping[DestinationName, Lane]) -> None:
+    def __init__(self, lanes: Mapping[DestinationName, Lane], *, store: Store, clock: Clock) -> None:
         self._lanes = lanes
+        self._store = store
+        self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(lane.run()) for lane in self._lanes.values()]
+        self._tasks.append(asyncio.create_task(self._keep_running()))
 
     def wake(self, destinations: Iterable[DestinationName]) -> None:
         for name in destinations:
-            self._lanes[name].wake()
+            if lane := self._lanes.get(name):
+                lane.wake()
+
+    def look(self, destination: DestinationName) -> None:
+        """Somebody paused or resumed it."""
+        self._lanes[destination].look()
+
+    async def keep(self) -> None:
+        """Takes back leases that are over, and follows a wall clock that was set."""
+        if by_ms := self._clock.follow():
+            emit("clock.stepped", level=logging.ERROR, by_ms=by_ms)
+            for lane in self._lanes.values():
+                lane.clock_stepped(by_ms)
+            await self._store.clock_stepped(by_ms)
+        if await self._store.end_leases(now=self._clock.now_ms()):
+            self.wake(self._lanes)
 
     async def stop(self, *, grace_seconds: float) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(lane.stop(grace_seconds=grace_seconds) for lane in self._lanes.values()))
+
+    async def _keep_running(self) -> None:
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                await self.keep()
+            await asyncio.sleep(KEEP_SECONDS)

@@ -9,7 +9,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from gateway.store import Stats
+from gateway.store import Standing, Stats
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # global to the library; else every counter has a second series
 
@@ -18,6 +18,17 @@ ATTEMPT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0, 86_400.0)
 GROUP = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 STATES = ("pending", "delivered", "dead")
+
+
+class Series(dict[tuple[str, ...], Counter]):
+    """A counter's children by their labels: to ask the counter for one each time costs more than to count."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+
+    def __missing__(self, labels: tuple[str, ...]) -> Counter:
+        child = self[labels] = self._counter.labels(*labels)
+        return child
 
 
 class Metrics:
@@ -62,7 +73,7 @@ class Metrics:
         )
         self.delivery_latency = Histogram(
             "gateway_delivery_latency_seconds",
-            "From accepting an event to its delivery.",
+            "From accepting an event, or asking for its replay, to its delivery.",
             ["destination"],
             buckets=LATENCY,
             registry=registry,
@@ -84,8 +95,25 @@ class Metrics:
         )
         self.oldest_pending = Gauge(
             "gateway_oldest_pending_delivery_age_seconds",
-            "Age of the oldest event that still waits for this destination; 0 if none does.",
+            "For how long the oldest pending delivery has waited, since it was accepted or replayed; 0 if none waits.",
             ["destination"],
+            registry=registry,
+        )
+        self.held = Gauge(
+            "gateway_destination_held",
+            "1 while a destination is down: it is probed, and its deliveries wait.",
+            ["destination"],
+            registry=registry,
+        )
+        self.paused = Gauge(
+            "gateway_destination_paused",
+            "1 while a destination is paused by hand.",
+            ["destination"],
+            registry=registry,
+        )
+        self.replay_remaining = Gauge(
+            "gateway_replay_remaining",
+            "Events of running replays that are neither delivered nor failed.",
             registry=registry,
         )
         self.commit_duration = Histogram(
@@ -124,6 +152,10 @@ class Metrics:
                 self.deliveries.labels(destination, state).set(stats.deliveries.get((destination, state), 0))
             oldest = stats.oldest_pending.get(destination, now)
             self.oldest_pending.labels(destination).set(max(0, now - oldest) / 1000)
+            standing = stats.standings.get(destination, Standing())
+            self.held.labels(destination).set(standing.held_at is not None)
+            self.paused.labels(destination).set(standing.paused_at is not None)
+        self.replay_remaining.set(stats.replay_remaining)
         self.store_bytes.set(stats.size_bytes)
         self.store_free_bytes.set(stats.free_bytes)
         return generate_latest(self.registry)

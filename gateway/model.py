@@ -7,6 +7,7 @@ SourceName = NewType("SourceName", str)
 DestinationName = NewType("DestinationName", str)
 EventId = NewType("EventId", str)
 DeliveryId = NewType("DeliveryId", int)
+ReplayId = NewType("ReplayId", str)
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Pairs of name and value, byte for byte as received, in their order; compare names in lower case."""
@@ -93,8 +94,14 @@ class Claim:
     """From 1. Also the fence: a result counts only while this is the delivery's latest attempt."""
     destination: DestinationName
     event: Event
+    tries: int
+    """Attempts before this one that count in the retry schedule: since the acceptance or replay, not while held."""
+    again: bool
+    """A retry, or a replay: it gives way to first attempts."""
+    queued_at: int
+    """Unix ms of the acceptance or the replay."""
     live_since: int
-    """Unix ms from which the retry horizon counts: accepted, or released by its ordering key."""
+    """Unix ms from which the retry horizon counts: queued or released by its ordering key, later by the time held or paused."""
 
 
 OutcomeKind = Literal[
@@ -137,6 +144,8 @@ class Delivered:
 class RetryAt:
     at: int
     """Unix ms."""
+    counts: bool = True
+    """False: the destination is down. The attempt uses up nothing of the delivery's schedule, and it is the last in turn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from gateway.model import DestinationName
 from gateway.problem import problem
 from gateway.store import Store
 
-NEEDED_FREE_BYTES = 64 * 2**20
+UNSOUND_CLOCK_MS = 300_000
+"""A wall clock that was set by more than most sources tolerate."""
 ANSWER_SECONDS = 2.0
 CONTRACT = files("gateway") / "openapi.yaml"
 
@@ -47,16 +48,21 @@ class Operations:
         return JSONResponse({"status": "ok"})
 
     async def readyz(self, _: Request) -> Response:
-        """The store answers and the disk has room."""
+        """The store answers, the disk has room, and the clock is sound; else 503, which says what is not."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._store.ping()
                 stats = await self._store.stats()
         except (StoreUnavailable, TimeoutError) as error:
             return problem(503, f"The store does not answer: {str(error) or 'it takes too long'}.")
-        if stats.free_bytes < NEEDED_FREE_BYTES:
+        if stats.free_bytes < stats.needed_free_bytes:
             return problem(
-                503, f"The disk has {stats.free_bytes} bytes left; {NEEDED_FREE_BYTES} are needed."
+                503, f"The disk has {stats.free_bytes} bytes left; {stats.needed_free_bytes} are needed."
+            )
+        if abs(moved_ms := self._clock.moved_ms()) > UNSOUND_CLOCK_MS:
+            return problem(
+                503,
+                f"The wall clock was set by {moved_ms / 1000:.0f} s since the start. If it is right now, restart the gateway.",
             )
         return JSONResponse({"status": "ready"})
 

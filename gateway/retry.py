@@ -22,14 +22,18 @@ class RetryPolicy:
 def judge(
     outcome: Outcome,
     *,
-    attempt: int,
+    tries: int,
     live_since: int,
     now: int,
     policy: RetryPolicy,
     dead_on: frozenset[int],
+    held: bool,
     jitter: float,
 ) -> Verdict:
-    """`live_since` and `now` in Unix ms; `jitter` in [-1, 1] moves the wait by up to 20 %.
+    """`tries` counts the earlier attempts; `live_since` and `now` in Unix ms; `jitter` in [-1, 1] moves the wait by up to 20 %.
+
+    `held`: the destination is down, so that this attempt says nothing of the event, and the delivery goes to the end
+    of those that wait.
 
     Everything but 2xx is tried again until the horizon, unless the operator called the status final, because a
     deployment being pushed answers 404 and a wrong key is put right tomorrow. The last attempt is made at the
@@ -41,10 +45,12 @@ def judge(
         return Dead("payload")
     if outcome.status in dead_on:
         return Dead("dead_on")
+    if held:
+        return RetryAt(now, counts=False)
     horizon = live_since + round(policy.horizon_hours * 3_600_000)
     if now >= horizon:
         return Dead("horizon")
-    wait_ms = round(wait_seconds(attempt, policy=policy) * (1 + JITTER * jitter) * 1000)
+    wait_ms = round(wait_seconds(tries + 1, policy=policy) * (1 + JITTER * jitter) * 1000)
     asked = retry_after_ms(outcome.retry_after, now=now)
     return RetryAt(min(now + max(wait_ms, asked), horizon))
 

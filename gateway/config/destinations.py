@@ -23,8 +23,7 @@ OWN_HEADERS = re.compile(
 
 def read_destination(table: Reader) -> Destination:
     defaults = Destination(name=DestinationName(""), url="")
-    for key, unset in (("sign", None), ("rate_per_second", 0)):
-        table.later(key, unset)
+    table.later("sign", None)
     destination = Destination(
         name=DestinationName(table.name()),
         url=_url(table),
@@ -36,6 +35,7 @@ def read_destination(table: Reader) -> Destination:
         headers=_headers(table),
         timeout_seconds=table.number("timeout_seconds", defaults.timeout_seconds, least=0.1, most=300),
         max_in_flight=table.integer("max_in_flight", defaults.max_in_flight, least=1, most=1000),
+        rate_per_second=table.number("rate_per_second", 0, least=0, most=100_000),
         retry=_retry(table.table("retry")),
         order_wait_seconds=table.number("order_wait_seconds", 0, least=0, most=86_400 * 30),
         dead_on=_dead_on(table),

@@ -77,6 +77,8 @@ class Destination:
     """For a whole attempt, from resolving the name to the answer's last byte. Default 5."""
     max_in_flight: int = 8
     """Attempts under way at once. Default 8."""
+    rate_per_second: float = 0.0
+    """Attempts begun a second, spread evenly; the others wait. 0: as many as it takes. Default 0."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     order_wait_seconds: float = 0.0
     """How long a failing delivery may hold back later ones of its key. 0: until it is delivered or dead. Default 0."""

@@ -342,7 +342,7 @@ def test_an_ordinary_url_is_kept_as_it_is(url):
         ("headers = { webhook-id = 'x' }", "webhook-id is set by the gateway itself"),
         ("bearer_token = 'x'\nheaders = { Authorization = 'y' }", "Authorization is set by bearer_token already"),
         ("sign = { scheme = 'standard-webhooks' }", "sign: is not supported by this version"),
-        ("rate_per_second = 1", "rate_per_second: is not supported by this version"),
+        ("rate_per_second = -1", "rate_per_second: must be a number from 0 to 100000"),
     ],
 )  # fmt: skip
 def test_a_destination_setting_of_the_wrong_form_is_a_fault(line, complaint):

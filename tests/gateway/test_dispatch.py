@@ -7,10 +7,11 @@ from collections import defaultdict
 import pytest
 
 from gateway.config import Destination
-from gateway.dispatch import Lane
+from gateway.dispatch import Dispatcher, Lane
 from gateway.errors import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.retry import RetryPolicy
+from gateway.store import Standing
 from tests.support.clock import ManualClock
 from tests.support.store import NOW, A, event, open_store, outcome
 
@@ -25,6 +26,7 @@ class Scripted:
         self.most_under_way = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self.down = None
 
     async def forward(self, claim):
         number = int(claim.event.id[4:], 16)
@@ -35,7 +37,10 @@ class Scripted:
             await self.gate.wait()
         finally:
             self.under_way -= 1
-        return outcome(self.script[number].pop(0) if self.script[number] else "success")
+        if self.down is not None:
+            return self.down
+        told = self.script[number].pop(0) if self.script[number] else "success"
+        return outcome(told) if isinstance(told, str) else told
 
 
 class Rig:
@@ -44,14 +49,20 @@ class Rig:
         self.store = store
         self.scripted = scripted
         self.metrics = Metrics(version="test")
+        self.settings = settings
+        self.start()
+
+    def start(self):
+        """A lane that remembers nothing, as after a restart."""
         self.lane = Lane(
-            Destination(name=A, url="http://destination.invalid", **settings),
-            store=store,
-            forwarder=scripted,
+            Destination(name=A, url="http://destination.invalid", **self.settings),
+            store=self.store,
+            forwarder=self.scripted,
             clock=self.clock,
             metrics=self.metrics,
             rng=random.Random(1),
         )
+        self.dispatcher = Dispatcher({A: self.lane}, store=self.store, clock=self.clock)
 
     async def accept(self, *events):
         for one in events:
@@ -74,6 +85,17 @@ class Rig:
     async def state(self, number):
         (delivery,) = (await self.store.event(event(number).id)).deliveries
         return delivery.state
+
+    async def delivery(self, number):
+        (delivery,) = (await self.store.event(event(number).id)).deliveries
+        return delivery
+
+    async def standing(self):
+        return (await self.store.stats()).standings.get(A, Standing())
+
+    async def set_clock(self, by_seconds):
+        self.clock.set_wall(by_seconds)
+        await self.dispatcher.keep()
 
     def value(self, name, **labels):
         return self.metrics.registry.get_sample_value(name, {"destination": "a", **labels})
@@ -260,3 +282,258 @@ async def test_a_result_that_the_store_cannot_take_is_kept_and_recorded_when_it_
     assert await rig.state(1) == "delivered"
     assert rig.scripted.seen == [(1, 1)]
     assert any(record.message == "store.unavailable" for record in caplog.records)
+
+
+DOWN = outcome("server_error", status=502)
+DAY = 86_400
+
+
+async def hold(rig, *numbers):
+    """An outage that is noticed."""
+    rig.scripted.down = DOWN
+    await rig.accept(*(event(number, ordering_key=f"key-{number}") for number in numbers or range(1, 6)))
+    await rig.settle()
+    assert (await rig.standing()).held_at is not None
+
+
+async def test_an_outage_uses_up_no_attempt_of_what_waits_and_is_over_with_the_first_success(store, caplog):
+    caplog.set_level("INFO", "gateway")
+    rig = Rig(store, Scripted(), max_in_flight=4)
+    await hold(rig)
+    await rig.accept(*(event(number) for number in range(6, 40)))
+    before = len(rig.scripted.seen)
+    for _ in range(3600):
+        await rig.later(1)
+    probes = len(rig.scripted.seen) - before
+    assert 110 <= probes <= 130, "one in 30 s"
+    rig.scripted.down = None
+    await rig.later(30)
+    assert {await rig.state(number) for number in range(1, 40)} == {"delivered"}
+    assert (await rig.standing()).held_at is None
+    assert [one.message for one in caplog.records if one.message.startswith("destination.")] == [
+        "destination.held",
+        "destination.released",
+    ]
+
+
+async def test_after_an_outage_the_backlog_starts_with_one_attempt_at_once(store):
+    rig = Rig(store, Scripted(), max_in_flight=8)
+    await hold(rig)
+    await rig.accept(*(event(number) for number in range(6, 40)))
+    rig.scripted.down = None
+    rig.clock.advance(1)
+    widths = []
+    for _ in range(5):
+        rig.scripted.gate.clear()
+        await rig.lane.step()
+        await asyncio.sleep(0)
+        widths.append(rig.scripted.under_way)
+        rig.scripted.gate.set()
+        await rig.lane.drain()
+    assert widths == [1, 1, 2, 4, 8]
+
+
+async def test_each_probe_is_of_the_next_key_so_that_a_poison_event_holds_nothing_for_ever(store):
+    rig = Rig(store, Scripted())
+    await hold(rig)
+    rig.scripted.down = None
+    rig.scripted.script = defaultdict(list, {1: [DOWN] * 1000})
+    await rig.later(1)
+    await rig.later(2)
+    assert (await rig.standing()).held_at is None
+    assert {await rig.state(number) for number in range(2, 6)} == {"delivered"}
+
+
+async def test_an_outage_longer_than_the_horizon_kills_nothing(store):
+    rig = Rig(store, Scripted(), retry=RetryPolicy(horizon_hours=1))
+    await hold(rig)
+    for _ in range(24 * 60):
+        await rig.later(60)
+    assert {await rig.state(number) for number in range(1, 6)} == {"pending"}
+    rig.scripted.down = None
+    await rig.later(30)
+    assert {await rig.state(number) for number in range(1, 6)} == {"delivered"}
+
+
+async def test_a_hold_goes_on_after_a_restart_and_is_probed_at_once(store):
+    rig = Rig(store, Scripted())
+    await hold(rig)
+    rig.start()
+    before = len(rig.scripted.seen)
+    await rig.settle()
+    assert len(rig.scripted.seen) == before + 1
+
+
+async def test_an_outage_keeps_the_order_of_a_key_though_it_may_wait_a_few_seconds_only(store):
+    rig = Rig(store, Scripted(), order_wait_seconds=5)
+    await rig.accept(*(event(number, ordering_key="x") for number in (6, 7, 8)))
+    await hold(rig)
+    for _ in range(600):
+        await rig.later(1)
+    rig.scripted.seen.clear()
+    rig.scripted.down = None
+    for _ in range(60):
+        await rig.later(1)
+    assert [number for number, _ in rig.scripted.seen if number in (6, 7, 8)] == [6, 7, 8]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_retry_after_delays_every_delivery_of_the_destination_also_after_a_restart(store, status):
+    rig = Rig(store, Scripted({1: [outcome("server_error", status=status, retry_after="20")]}))
+    await rig.accept(event(1))
+    await rig.settle()
+    await rig.accept(event(2))
+    rig.start()
+    await rig.later(19)
+    assert rig.scripted.seen == [(1, 1)]
+    await rig.later(1)
+    assert (2, 1) in rig.scripted.seen
+
+
+async def test_retry_after_on_another_status_delays_its_delivery_only(store):
+    rig = Rig(store, Scripted({1: [outcome("client_error", status=404, retry_after="20")]}))
+    await rig.accept(event(1), event(2))
+    await rig.settle()
+    await rig.later(19)
+    assert sorted(rig.scripted.seen) == [(1, 1), (2, 1)]
+    await rig.later(1)
+    assert (1, 2) in rig.scripted.seen
+
+
+async def test_a_paused_destination_gets_nothing_and_its_horizon_stands_still(store):
+    rig = Rig(store, Scripted({1: ["client_error"] * 2}), retry=RetryPolicy(horizon_hours=1))
+    await rig.accept(event(1))
+    await rig.settle()
+    await store.set_standing(A, "pause", now=rig.clock.now_ms())
+    await rig.later(100 * 3600)
+    assert rig.scripted.seen == [(1, 1)]
+    await store.set_standing(A, "resume", now=rig.clock.now_ms())
+    await rig.settle()
+    assert await rig.state(1) == "pending"
+    await rig.later(3)
+    assert await rig.state(1) == "delivered"
+
+
+async def test_a_resume_by_hand_ends_a_hold_at_once_and_not_at_the_next_probe(store):
+    rig = Rig(store, Scripted())
+    await hold(rig)
+    for _ in range(60):
+        await rig.later(1)
+    rig.scripted.down = None
+    rig.scripted.seen.clear()
+    await store.set_standing(A, "resume", now=rig.clock.now_ms())
+    rig.dispatcher.look(A)
+    await rig.settle()
+    assert {await rig.state(number) for number in range(1, 6)} == {"delivered"}
+
+
+async def test_no_more_attempts_begin_in_a_second_than_the_rate_says(store):
+    rig = Rig(store, Scripted(), rate_per_second=10, max_in_flight=100)
+    await rig.accept(*(event(number) for number in range(50)))
+    await rig.settle()
+    counts = []
+    for _ in range(4):
+        before = len(rig.scripted.seen)
+        for _ in range(20):
+            await rig.later(0.05)
+        counts.append(len(rig.scripted.seen) - before)
+    assert counts == [10, 10, 10, 10]
+
+
+async def test_the_late_result_of_a_lost_lease_changes_nothing(store):
+    rig = Rig(store, Scripted({1: ["client_error"]}))
+    await rig.accept(event(1))
+    rig.scripted.gate.clear()
+    await rig.lane.step()
+    await asyncio.sleep(0)
+    rig.clock.advance(60)
+    await rig.dispatcher.keep()
+    second = Scripted()
+    rig.scripted, first = second, rig.scripted
+    old, _ = rig.lane, rig.start()
+    await rig.settle()
+    assert second.seen == [(1, 2)]
+    first.gate.set()
+    await old.drain()
+    delivery = await rig.delivery(1)
+    assert (delivery.state, delivery.last_status) == ("delivered", 200)
+    assert [one.outcome for one in delivery.history] == ["interrupted", "success"]
+
+
+@pytest.mark.parametrize("by_days", [1, -1, 30])
+async def test_a_clock_that_is_set_moves_no_retry_and_kills_nothing(store, by_days):
+    rig = Rig(store, Scripted({1: ["client_error"] * 4}), retry=RetryPolicy(horizon_hours=2))
+    await rig.accept(event(1))
+    await rig.settle()
+    await rig.set_clock(by_days * DAY)
+    await rig.later(0.3)
+    assert rig.scripted.seen == [(1, 1)]
+    await rig.later(0.3)
+    assert rig.scripted.seen == [(1, 1), (1, 2)]
+    assert await rig.state(1) == "pending"
+
+
+@pytest.mark.parametrize("by_days", [1, -1, 30])
+async def test_a_clock_that_is_set_during_an_attempt_repeats_nothing_and_kills_nothing(store, by_days):
+    rig = Rig(store, Scripted({1: ["client_error"]}), retry=RetryPolicy(horizon_hours=2))
+    await rig.accept(event(1))
+    rig.scripted.gate.clear()
+    await rig.lane.step()
+    await asyncio.sleep(0)
+    await rig.set_clock(by_days * DAY)
+    await rig.lane.step()
+    assert rig.scripted.seen == [(1, 1)]
+    rig.scripted.gate.set()
+    await rig.lane.drain()
+    assert await rig.state(1) == "pending"
+    await rig.later(0.7)
+    assert await rig.state(1) == "delivered"
+
+
+async def test_a_clock_that_is_set_while_a_result_waits_for_the_store_delays_no_retry(store):
+    class Stepping(Failing):
+        async def record(self, *arguments, **named):
+            if self.failures:
+                self.failures -= 1
+                await rig.set_clock(DAY)
+                raise StoreUnavailable("the disk is full")
+            return await store.record(*arguments, **named)
+
+    rig = Rig(Stepping(store, 1), Scripted({1: ["client_error"]}))
+    await rig.accept(event(1))
+    await rig.settle()
+    assert rig.scripted.seen == [(1, 1)]
+    assert (await rig.delivery(1)).next_attempt_at - rig.clock.now_ms() < 700
+    await rig.later(0.7)
+    assert await rig.state(1) == "delivered"
+
+
+async def test_failed_probes_go_to_the_end_also_behind_what_waits_for_its_retry(store):
+    rig = Rig(store, Scripted({1: ["client_error"] * 4}))
+    await rig.accept(event(1))
+    for _ in range(4):
+        await rig.later(7)
+    assert (await rig.delivery(1)).next_attempt_at > rig.clock.now_ms() + 10_000, "far from due"
+    await hold(rig, 2, 3, 4, 5, 6)
+    rig.scripted.seen.clear()
+    for _ in range(100):
+        await rig.later(1)
+    probed = [number for number, _ in rig.scripted.seen]
+    assert set(probed[:6]) == {1, 2, 3, 4, 5, 6}
+
+
+async def test_replays_leave_first_attempts_half_of_the_places(store):
+    scripted = Scripted()
+    rig = Rig(store, scripted, max_in_flight=4)
+    await rig.accept(*(event(number) for number in range(10)))
+    await rig.settle()
+    for number in range(10):
+        await store.replay(event(number).id, [A], now=rig.clock.now_ms())
+    await rig.accept(*(event(number) for number in range(10, 20)))
+    scripted.seen.clear()
+    scripted.gate.clear()
+    await rig.lane.step()
+    await asyncio.sleep(0)
+    assert sorted(number < 10 for number, _ in scripted.seen) == [False, False, True, True]
+    scripted.gate.set()
+    await rig.lane.drain()

@@ -16,14 +16,15 @@ HOUR = 3_600_000
 DATE = format_datetime(datetime.fromtimestamp(NOW / 1000 + 90, UTC), usegmt=True)
 
 
-def judged(one, *, attempt=1, live_since=NOW, now=NOW, jitter=0.0, dead_on=(), **policy):
+def judged(one, *, tries=0, held=False, live_since=NOW, now=NOW, jitter=0.0, dead_on=(), **policy):
     return judge(
         one,
-        attempt=attempt,
+        tries=tries,
         live_since=live_since,
         now=now,
         policy=RetryPolicy(**policy),
         dead_on=frozenset(dead_on),
+        held=held,
         jitter=jitter,
     )
 
@@ -78,8 +79,20 @@ def test_a_status_in_dead_on_ends_it_and_one_beside_it_does_not():
 
 def test_at_the_horizon_it_is_dead_and_a_moment_before_it_gets_a_last_attempt_there():
     horizon = NOW + 2 * HOUR
-    assert judged(outcome("timeout"), attempt=20, now=horizon, horizon_hours=2) == Dead("horizon")
-    assert judged(outcome("timeout"), attempt=20, now=horizon - 1, horizon_hours=2) == RetryAt(horizon)
+    assert judged(outcome("timeout"), tries=20, now=horizon, horizon_hours=2) == Dead("horizon")
+    assert judged(outcome("timeout"), tries=20, now=horizon - 1, horizon_hours=2) == RetryAt(horizon)
+
+
+def test_while_the_destination_is_held_a_failure_uses_up_nothing_and_kills_nothing():
+    late = NOW + 1000 * HOUR
+    assert judged(outcome("timeout"), held=True) == RetryAt(NOW, counts=False)
+    assert judged(outcome("timeout"), now=late, held=True) == RetryAt(late, counts=False)
+
+
+def test_what_is_final_is_final_while_the_destination_is_held_too():
+    assert judged(outcome("success"), held=True) == Delivered()
+    assert judged(outcome("payload"), held=True) == Dead("payload")
+    assert judged(outcome("client_error", status=409), dead_on={409}, held=True) == Dead("dead_on")
 
 
 def test_the_horizon_counts_from_when_the_delivery_became_live():
@@ -87,10 +100,10 @@ def test_the_horizon_counts_from_when_the_delivery_became_live():
     assert isinstance(judged(outcome("timeout"), live_since=late, now=late), RetryAt)
 
 
-@given(attempt=st.integers(1, 50), jitter=st.floats(-1, 1))
-def test_a_wait_is_moved_by_a_fifth_at_most(attempt, jitter):
-    planned = wait_seconds(attempt, policy=RetryPolicy())
-    moved = wait(outcome("timeout"), attempt=attempt, jitter=jitter)
+@given(tries=st.integers(0, 50), jitter=st.floats(-1, 1))
+def test_a_wait_is_moved_by_a_fifth_at_most(tries, jitter):
+    planned = wait_seconds(tries + 1, policy=RetryPolicy())
+    moved = wait(outcome("timeout"), tries=tries, jitter=jitter)
     assert planned * 0.8 - 0.001 <= moved <= planned * 1.2 + 0.001
 
 
@@ -132,7 +145,7 @@ def test_no_retry_after_makes_it_raise_or_look_back(value):
 
 def test_retry_after_lengthens_the_wait_and_never_shortens_it():
     assert wait(outcome("server_error", retry_after="120")) == 120
-    assert wait(outcome("server_error", retry_after="1"), attempt=4) == 30
+    assert wait(outcome("server_error", retry_after="1"), tries=3) == 30
 
 
 def test_retry_after_is_cut_at_the_horizon():

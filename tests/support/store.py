@@ -1,14 +1,27 @@
-"""Stores and events for the tests of what lies behind the edges."""
+"""Stores and events for the tests of what lies behind the edges, and the steps that these tests are written in."""
 
+import asyncio
 import hashlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.model import DestinationName, Event, EventId, Outcome, SourceName, Webhook
+from gateway.model import (
+    Accepted,
+    Claim,
+    Delivered,
+    DestinationName,
+    Event,
+    EventId,
+    Outcome,
+    SourceName,
+    Verdict,
+    Webhook,
+)
+from gateway.store import Claimed, DeliveryRecord, Finished, Room, Store
 from gateway.store.sqlite import SqliteStore
 
 A = DestinationName("a")
@@ -45,10 +58,60 @@ def event(number: int, **changes: Any) -> Event:
     return Event(**{**values, **changes})
 
 
+def number_of(event_id: str) -> int:
+    """The number that `event` made the id of."""
+    return int(event_id.removeprefix("evt_"), 16)
+
+
 def outcome(kind: str = "success", **changes: Any) -> Outcome:
     statuses = {"success": 200, "client_error": 404, "server_error": 500}
     values = {"kind": kind, "started_at": NOW, "duration_ms": 3, "status": statuses.get(kind)}
     return Outcome(**{**values, **changes})
+
+
+async def accept(store: Store, *events: Event, same_id_is_duplicate: bool = False) -> list[Accepted]:
+    """In this order; all of them wait for the store at once."""
+    return await asyncio.gather(
+        *(store.accept(one, same_id_is_duplicate=same_id_is_duplicate) for one in events)
+    )
+
+
+async def look(
+    store: Store,
+    destination: DestinationName = A,
+    *,
+    total: int = 10,
+    again: int | None = None,
+    probe: bool = False,
+    now: int = NOW,
+    lease_ms: int = 30_000,
+) -> Claimed:
+    """Claims; retries and replays may take all of the room unless `again` says otherwise."""
+    room = Room(total, total if again is None else again)
+    return await store.claim(destination, room=room, probe=probe, now=now, lease_until=now + lease_ms)
+
+
+async def claim(store: Store, destination: DestinationName = A, **values: Any) -> list[Claim]:
+    return (await look(store, destination, **values)).claims
+
+
+async def finish(
+    store: Store, one: Claim, verdict: Verdict, *, now: int = NOW, yields_at: int | None = None
+) -> Finished:
+    """Records an attempt that ended as the verdict would have it."""
+    kind = "success" if isinstance(verdict, Delivered) else "server_error"
+    return await store.record(one, outcome(kind, started_at=now), verdict, now=now, yields_at=yields_at)
+
+
+def numbers(claims: Sequence[Claim]) -> list[int]:
+    return [number_of(one.event.id) for one in claims]
+
+
+async def deliveries(store: Store, number: int) -> dict[str, DeliveryRecord]:
+    """Those of event number `number`, by destination."""
+    found = await store.event(event(number).id)
+    assert found is not None
+    return {one.destination: one for one in found.deliveries}
 
 
 def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:

@@ -1,11 +1,9 @@
 """The store in one SQLite file, owned by one process."""
 
 import asyncio
-import fcntl
+import contextlib
 import os
-import shutil
 import sqlite3
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,15 +11,27 @@ from typing import TypeVar
 
 from gateway.config import Retention
 from gateway.errors import StoreUnavailable, StoreUnusable
-from gateway.model import Accepted, Claim, DestinationName, Event, EventId, Outcome, Verdict
-from gateway.store import Claimed, EventFilter, EventRecord, Finished, Stats
-from gateway.store.sqlite import accept, dispatch, prune, read
-from gateway.store.sqlite.migrate import migrate
+from gateway.model import Accepted, Claim, DestinationName, Event, EventId, Outcome, ReplayId, Verdict
+from gateway.store import (
+    Claimed,
+    EventFilter,
+    EventRecord,
+    Finished,
+    Matched,
+    Queueing,
+    ReplayRecord,
+    ReplayState,
+    Room,
+    Standing,
+    StandingChange,
+    Stats,
+)
+from gateway.store.sqlite import accept, dispatch, file, prune, read, replay, standing
+from gateway.store.sqlite.disk import Disk
 from gateway.store.sqlite.writer import Writer
 
 T = TypeVar("T")
 
-NEEDED_SQLITE = (3, 37, 0)
 FOREVER = 2**62
 
 
@@ -41,33 +51,36 @@ class SqliteStore:
         on_commit: Callable[[float, int], None],
     ) -> None:
         """Open or create. Raise StoreUnusable with a sentence for the operator where that cannot be."""
-        if sqlite3.sqlite_version_info < NEEDED_SQLITE:
-            raise StoreUnusable(f"SQLite 3.37 or later is needed; this Python has {sqlite3.sqlite_version}")
         self._path = path
         self._destinations = tuple(destinations)
-        self._lock = _lock(path)
-        try:
-            connection = _open(path)
-            migrate(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            dispatch.take_back(connection, ended_by=FOREVER, now=now)
-            connection.execute("COMMIT")
-            self._reading = _connect(path)
-        except sqlite3.Error as error:
-            os.close(self._lock)
-            raise StoreUnusable(f"{path}: {error}") from None
-        self._connection = connection
-        self._writer = Writer(connection, on_commit=on_commit)
+        with contextlib.ExitStack() as undo:
+            self._lock = file.lock(path)
+            undo.callback(os.close, self._lock)
+            try:
+                self._connection = file.open_to_write(path)
+                undo.callback(self._connection.close)
+                self.copied_at = _begin(self._connection, self._destinations, now=now)
+                self._reading = file.open_to_read(path)
+                self._disk = Disk(path)
+            except (sqlite3.Error, OSError) as error:
+                raise StoreUnusable(f"{path}: {error}") from None
+            undo.pop_all()
+        self._writer = Writer(self._connection, on_commit=on_commit)
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
 
     async def accept(self, event: Event, *, same_id_is_duplicate: bool) -> Accepted:
+        self._disk.demand_room()
         return await self._writer.submit(
             lambda db: accept.accept(db, event, same_id_is_duplicate=same_id_is_duplicate)
         )
 
-    async def claim(self, destination: DestinationName, *, limit: int, now: int, lease_until: int) -> Claimed:
+    async def claim(
+        self, destination: DestinationName, *, room: Room, probe: bool, now: int, lease_until: int
+    ) -> Claimed:
         return await self._writer.submit(
-            lambda db: dispatch.claim(db, destination, limit=limit, now=now, lease_until=lease_until)
+            lambda db: dispatch.claim(
+                db, destination, room=room, probe=probe, now=now, lease_until=lease_until
+            )
         )
 
     async def record(
@@ -80,11 +93,65 @@ class SqliteStore:
     async def give_back(self, claims: Sequence[Claim], *, now: int) -> None:
         await self._writer.submit(lambda db: dispatch.give_back(db, claims, now=now))
 
+    async def end_leases(self, *, now: int) -> int:
+        return await self._writer.submit(lambda db: dispatch.end_leases(db, ended_by=now, now=now))
+
+    async def set_standing(
+        self, destination: DestinationName, change: StandingChange, *, now: int
+    ) -> Standing:
+        return await self._writer.submit(lambda db: standing.change(db, destination, change, now=now))
+
+    async def quiet(self, destination: DestinationName, *, until: int, now: int) -> None:
+        if until > now:
+            await self._writer.submit(lambda db: standing.quiet(db, destination, until=until))
+
+    async def clock_stepped(self, by_ms: int) -> None:
+        await self._writer.submit(lambda db: dispatch.clock_stepped(db, by_ms), must=True)
+
+    async def replay(
+        self, event_id: EventId, destinations: Sequence[DestinationName], *, now: int
+    ) -> list[DestinationName]:
+        return await self._writer.submit(lambda db: replay.replay(db, event_id, destinations, now=now))
+
+    async def discard(self, event_id: EventId, *, now: int) -> list[DestinationName]:
+        return await self._writer.submit(lambda db: replay.discard(db, event_id, now=now))
+
+    async def erase(self, event_id: EventId, *, now: int) -> list[DestinationName]:
+        """In the file too: overwritten, as far as SQLite's `secure_delete` reaches, and the write-ahead log emptied."""
+        discarded = await self._writer.submit(lambda db: replay.erase(db, event_id, now=now))
+        await self._read(lambda _: file.empty_log(self._path))
+        return discarded
+
+    async def begin_replay(self, record: ReplayRecord) -> None:
+        await self._writer.submit(lambda db: replay.begin(db, record))
+
+    async def queue_replay(self, record: ReplayRecord, queueing: Queueing, *, now: int) -> bool:
+        return await self._writer.submit(lambda db: replay.queue(db, record, queueing, now=now))
+
+    async def cancel_replay(self, replay_id: ReplayId) -> None:
+        await self._writer.submit(lambda db: replay.cancel(db, replay_id))
+
     async def prune(self, retention: Retention, *, now: int, limit: int) -> int:
         return await self._writer.submit(lambda db: prune.prune(db, retention, now=now, limit=limit))
 
     async def ping(self) -> None:
-        await self._writer.submit(lambda db: db.execute("SELECT 1").fetchone())
+        await self._writer.submit(file.touch)
+
+    async def count(self, where: EventFilter) -> Matched:
+        return await self._read(lambda db: read.count(db, where))
+
+    async def replay_page(self, record: ReplayRecord, *, limit: int) -> list[EventRecord]:
+        return await self._read(
+            lambda db: read.page(
+                db, record.where, cursor=record.cursor, last_seq=record.last_seq, limit=limit
+            )
+        )
+
+    async def replays(self, *, state: ReplayState | None = None) -> list[ReplayRecord]:
+        return await self._read(lambda db: replay.find_all(db, state))
+
+    async def find_replay(self, replay_id: ReplayId) -> ReplayRecord | None:
+        return await self._read(lambda db: replay.find(db, replay_id))
 
     async def events(self, where: EventFilter, *, before: int | None, limit: int) -> list[EventRecord]:
         return await self._read(lambda db: read.events(db, where, before=before, limit=limit))
@@ -113,12 +180,15 @@ class SqliteStore:
 
     def _stats(self, db: sqlite3.Connection) -> Stats:
         oldest = {name: read.oldest_pending(db, name) for name in self._destinations}
-        files = (self._path, Path(f"{self._path}-wal"))
+        self._disk.look()
         return Stats(
             deliveries=read.counts(db),
             oldest_pending={name: at for name, at in oldest.items() if at is not None},
-            size_bytes=sum(file.stat().st_size for file in files if file.exists()),
-            free_bytes=shutil.disk_usage(self._path.parent).free,
+            standings=standing.read_all(db),
+            replay_remaining=replay.remaining(db),
+            size_bytes=self._disk.used_bytes(),
+            free_bytes=self._disk.free_bytes,
+            needed_free_bytes=self._disk.needed_bytes,
         )
 
 
@@ -127,34 +197,16 @@ def sqlite_path(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
 
-def _lock(path: Path) -> int:
-    """A file descriptor that holds the lock; the system releases it however the process ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreUnusable(f"{error.filename}: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StoreUnusable(f"{path} is in use by another gateway; one process owns the file") from None
-    return descriptor
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    new = not path.exists()
-    connection = _connect(path)
-    if new:
-        path.chmod(0o600)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    if sys.platform == "darwin":
-        connection.execute("PRAGMA fullfsync = ON")
-    return connection
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    connection.execute("PRAGMA foreign_keys = ON")
-    return connection
+def _begin(
+    connection: sqlite3.Connection, destinations: tuple[DestinationName, ...], *, now: int
+) -> int | None:
+    """Takes every lease back, and follows a clock that was set back. Of a copy: pauses every destination as of when it was made, and says when that was."""
+    connection.execute("BEGIN IMMEDIATE")
+    dispatch.end_leases(connection, ended_by=FOREVER, now=now)
+    dispatch.follow_set_back(connection, destinations, now=now)
+    copied = connection.execute("SELECT at FROM copied").fetchone()
+    if copied is not None:
+        standing.pause_all(connection, destinations, now=copied[0])  # no horizon ran out since
+        connection.execute("DELETE FROM copied")
+    connection.execute("COMMIT")
+    return None if copied is None else int(copied[0])

@@ -3,14 +3,13 @@
 import json
 import sqlite3
 
-from gateway.model import Accepted, DestinationName, Event, EventId, Headers
+from gateway.model import Accepted, DestinationName, Event, EventId, Headers, ReplayId
+from gateway.store.sqlite.standing import STOPPED_MS
 
+# One with the same body first.
 KNOWN = """
-SELECT event_id FROM dedupe_keys WHERE source = :source AND dedupe_key = :dedupe_key AND body_sha256 = :body_sha256
-"""
-
-KNOWN_WITH_ANY_BODY = """
-SELECT event_id FROM dedupe_keys WHERE source = :source AND dedupe_key = :dedupe_key LIMIT 1
+SELECT event_id, body_sha256 = :body_sha256 AS same_body FROM dedupe_keys
+WHERE source = :source AND dedupe_key = :dedupe_key ORDER BY same_body DESC LIMIT 1
 """
 
 INSERT_KEY = """
@@ -26,9 +25,9 @@ VALUES (:id, :source, :type, :dedupe_key, :body_sha256, :ordering_key, :received
 """
 
 # Due at once, unless an earlier delivery of the same key still holds it back.
-INSERT_DELIVERY = """
-INSERT INTO deliveries (event_seq, destination, ordering_key, live_since, next_attempt_at)
-VALUES (:seq, :destination, :ordering_key, :now, CASE WHEN EXISTS (
+INSERT_DELIVERY = f"""
+INSERT INTO deliveries (event_seq, destination, ordering_key, again, replay_id, queued_at, running_since, next_attempt_at)
+VALUES (:seq, :destination, :ordering_key, :again, :replay_id, :now, :now - {STOPPED_MS}, CASE WHEN EXISTS (
   SELECT 1 FROM deliveries
   WHERE destination = :destination AND ordering_key = :ordering_key AND state = 'pending' AND yielded = 0
 ) THEN NULL ELSE :now END)
@@ -40,14 +39,15 @@ def accept(db: sqlite3.Connection, event: Event, *, same_id_is_duplicate: bool) 
     reused = False
     if event.dedupe_key is not None:
         known = db.execute(KNOWN, row).fetchone()
-        other = known or db.execute(KNOWN_WITH_ANY_BODY, row).fetchone()
-        if known or (other and same_id_is_duplicate):
-            return Accepted(EventId(other[0]), "duplicate")
-        reused = other is not None
+        if known is not None and (known[1] or same_id_is_duplicate):
+            return Accepted(EventId(known[0]), "duplicate")
+        reused = known is not None
         db.execute(INSERT_KEY, row)
     seq = db.execute(INSERT_EVENT, {**row, "id_reused": reused}).lastrowid
     for destination in event.destinations:
-        _insert_delivery(db, event, seq=seq, destination=destination)
+        insert_delivery(
+            db, seq=seq, destination=destination, ordering_key=event.ordering_key, now=event.received_at
+        )
     return Accepted(event.id, "accepted" if event.destinations else "unrouted", id_reused=reused)
 
 
@@ -59,18 +59,25 @@ def headers_from_text(text: str) -> Headers:
     return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in json.loads(text))
 
 
-def _insert_delivery(
-    db: sqlite3.Connection, event: Event, *, seq: int | None, destination: DestinationName
+def insert_delivery(
+    db: sqlite3.Connection,
+    *,
+    seq: int | None,
+    destination: DestinationName,
+    ordering_key: str | None,
+    now: int,
+    again: bool = False,
+    replay_id: ReplayId | None = None,
 ) -> None:
-    db.execute(
-        INSERT_DELIVERY,
-        {
-            "seq": seq,
-            "destination": destination,
-            "ordering_key": event.ordering_key,
-            "now": event.received_at,
-        },
-    )
+    row = {
+        "seq": seq,
+        "destination": destination,
+        "ordering_key": ordering_key,
+        "again": again,
+        "replay_id": replay_id,
+        "now": now,
+    }
+    db.execute(INSERT_DELIVERY, row)
 
 
 def _row(event: Event) -> dict[str, object]:

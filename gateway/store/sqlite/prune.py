@@ -30,8 +30,14 @@ DELETE FROM dedupe_keys WHERE (source, dedupe_key, body_sha256) IN (
 """
 
 
+REPLAYS_PAST = "DELETE FROM replays WHERE state <> 'running' AND created_at < :cutoff"
+
+SPARE_PAGES = 1000
+"""Free pages that stay in the file for what comes next."""
+
+
 def prune(db: sqlite3.Connection, retention: Retention, *, now: int, limit: int) -> int:
-    """An event goes with the last of its deliveries; attempts go with their delivery."""
+    """An event goes with the last of its deliveries; attempts go with their delivery. Pages that got free leave the file."""
     gone = 0
     for state, days in (("delivered", retention.delivered_days), ("dead", retention.dead_days)):
         row = {"state": state, "cutoff": _cutoff(now, days), "limit": limit}
@@ -40,7 +46,18 @@ def prune(db: sqlite3.Connection, retention: Retention, *, now: int, limit: int)
         gone += len(past)
     for statement, days in ((UNROUTED_PAST, retention.unrouted_days), (KEYS_PAST, retention.dedupe_days)):
         gone += db.execute(statement, {"cutoff": _cutoff(now, days), "limit": limit}).rowcount
-    return gone
+    db.execute(REPLAYS_PAST, {"cutoff": _cutoff(now, retention.dead_days)})
+    return gone + _give_space_back(db, limit=limit)
+
+
+def _give_space_back(db: sqlite3.Connection, *, limit: int) -> int:
+    """Up to `limit` pages; how many. The file itself shrinks at the next checkpoint."""
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    pages = min(limit, max(0, int(free) - SPARE_PAGES))
+    # One a call: the statement has no columns, and Python runs such a one for a single step, whatever it asks for.
+    for _ in range(pages):
+        db.execute("PRAGMA incremental_vacuum(1)")
+    return pages
 
 
 def _cutoff(now: int, days: float) -> int:

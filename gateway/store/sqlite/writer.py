@@ -27,6 +27,11 @@ class Task:
     work: Callable[[sqlite3.Connection], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    must: bool
+    """It is not given up where a transaction fails: the next one begins with it."""
+
+
+Answer = tuple[Task, Any, Exception | None]
 
 
 class Writer:
@@ -37,21 +42,24 @@ class Writer:
         self._on_commit = on_commit
         self._queue: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._closed = False
+        self._owed: list[Task] = []
+        """Tasks that must be done and are not yet; touched by the writer's thread alone."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    async def submit(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def submit(self, work: Callable[[sqlite3.Connection], T], *, must: bool = False) -> T:
         """The result of `work`, once the transaction that it was part of is on disk.
 
-        A caller that is cancelled leaves its work in the queue: it will be done.
+        A caller that is cancelled leaves its work in the queue: it will be done. What `must` be done is done before all
+        that is submitted later, however many transactions fail meanwhile.
         """
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        if self._queue.qsize() >= MAX_WAITING:
+        if self._queue.qsize() >= MAX_WAITING and not must:
             raise StoreUnavailable(f"{MAX_WAITING} tasks wait for the store already")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(Task(work, loop, future))
+        self._queue.put(Task(work, loop, future, must))
         return await future
 
     async def close(self) -> None:
@@ -64,9 +72,10 @@ class Writer:
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
             group, last = self._group(first)
-            self._commit(group)
+            self._commit([*self._owed, *group])
             if last:
-                return
+                break
+        _answer([(task, None, StoreUnavailable("the store is closed")) for task in self._owed])
 
     def _group(self, first: Task) -> tuple[list[Task], bool]:
         """What waits now, and whether the writer was told to close."""
@@ -84,24 +93,45 @@ class Writer:
     def _commit(self, group: list[Task]) -> None:
         started = time.monotonic()
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            answers = [self._do(task) for task in group]
-            self._connection.execute("COMMIT")
+            answers = self._transaction(group)
         except sqlite3.Error as error:
-            self._roll_back()
             failure = StoreUnavailable(f"the store cannot write: {error}")
-            answers = [(task, None, failure) for task in group]
+            self._owed = [task for task in group if task.must]
+            answers = [(task, None, failure) for task in group if not task.must]
         else:
+            self._owed = []
             self._on_commit(time.monotonic() - started, len(group))
         _answer(answers)
 
-    def _do(self, task: Task) -> tuple[Task, Any, Exception | None]:
-        """One task in a savepoint, so that its failure undoes nothing of the others'."""
+    def _transaction(self, group: list[Task]) -> list[Answer]:
+        """All of them, or where one of them is at fault, all but that one."""
+        try:
+            return self._do(group, one=self._simply)
+        except sqlite3.OperationalError:
+            raise  # disk full, I/O error: the whole group fails, and its callers are told to come again
+        except Exception:  # noqa: BLE001 - whose fault it is shows when each is done by itself
+            return self._do(group, one=self._apart)
+
+    def _do(self, group: list[Task], *, one: Callable[[Task], Answer]) -> list[Answer]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            answers = [one(task) for task in group]
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        return answers
+
+    def _simply(self, task: Task) -> Answer:
+        return task, task.work(self._connection), None
+
+    def _apart(self, task: Task) -> Answer:
+        """In a savepoint, so that its failure undoes nothing of the others'."""
         self._connection.execute("SAVEPOINT task")
         try:
             result = task.work(self._connection)
         except sqlite3.OperationalError:
-            raise  # disk full, I/O error: the whole group fails, and its callers are told to come again
+            raise
         except Exception as error:  # noqa: BLE001 - handed to the caller, who waits in another thread
             self._connection.execute("ROLLBACK TO task")
             self._connection.execute("RELEASE task")
@@ -114,9 +144,9 @@ class Writer:
             self._connection.execute("ROLLBACK")
 
 
-def _answer(answers: list[tuple[Task, Any, Exception | None]]) -> None:
+def _answer(answers: list[Answer]) -> None:
     """Wakes each event loop once for all its answers."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Task, Any, Exception | None]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
     for answer in answers:
         by_loop.setdefault(answer[0].loop, []).append(answer)
     for loop, of_loop in by_loop.items():
@@ -124,7 +154,7 @@ def _answer(answers: list[tuple[Task, Any, Exception | None]]) -> None:
             loop.call_soon_threadsafe(_resolve, of_loop)
 
 
-def _resolve(answers: list[tuple[Task, Any, Exception | None]]) -> None:
+def _resolve(answers: list[Answer]) -> None:
     for task, result, error in answers:
         if task.future.done():  # its caller was cancelled
             continue

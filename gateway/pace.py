@@ -1,0 +1,178 @@
+"""How fast one destination gets its deliveries: whether it is held, when it is probed, how many attempts at once.
+
+Values in, values out: the times are given, nothing is stored. States: steady → held → probed → easing in → steady.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from gateway.model import Claim, DeliveryId, Outcome
+from gateway.retry import retry_after_ms
+from gateway.store import Room, Standing, StandingChange
+
+DOWN_STATUSES = frozenset((401, 403, 408, 425, 429))
+"""With 5xx: what an answer says of the destination rather than of the event."""
+QUIET_STATUSES = frozenset((429, 503))
+"""With these a `Retry-After` speaks for the whole destination."""
+LOOKED_AT = 5
+"""The last attempts, all of which must have failed for a hold."""
+NEEDED_KEYS = 3
+"""Ordering keys that these must be of, so that one poison event holds nothing; a delivery without a key is one of its own."""
+FIRST_PROBE_SECONDS = 1.0
+LONGEST_PROBE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What may be claimed now."""
+
+    room: Room
+    probe: bool = False
+    look_at: int | None = None
+    """Where there is no room: when there may be, in Unix ms; None: once an attempt is over."""
+
+
+class Pace:
+    def __init__(self, *, max_in_flight: int, rate_per_second: float) -> None:
+        self._max_in_flight = max_in_flight
+        self._parallel = max_in_flight
+        self._last: deque[tuple[str | DeliveryId, bool]] = deque(maxlen=LOOKED_AT)
+        self._bucket = Bucket(rate_per_second) if rate_per_second else None
+        self._again_next = False
+        self.held = False
+        self._probe_at = 0
+        self._probe_seconds = FIRST_PROBE_SECONDS
+
+    def turn(self, *, in_flight: int, again_in_flight: int, now: int) -> Turn:
+        """`again_in_flight` of the attempts `in_flight` are retries or replays. `now` in Unix ms."""
+        if self.held:
+            if in_flight:
+                return Turn(Room(0, 0))
+            if now < self._probe_at:
+                return Turn(Room(0, 0), look_at=self._probe_at)
+            return Turn(Room(1, 1), probe=True)
+        free = max(0, self._parallel - in_flight)
+        if free and self._bucket is not None:
+            free = min(free, self._bucket.level(now))
+            if not free:
+                return Turn(Room(0, 0), look_at=self._bucket.next_at(now))
+        return Turn(Room(free, max(0, self._half() - again_in_flight)))
+
+    def claimed(self, *, first: int, again: int, now: int) -> None:
+        """So many attempts begin."""
+        self._again_next = first > 0
+        if self._bucket is not None:
+            self._bucket.take(first + again, now=now)
+
+    def observe(self, claim: Claim, outcome: Outcome, *, now: int) -> StandingChange | None:
+        """An attempt is over. What follows for the destination; `hold` and `release` have happened here already."""
+        if outcome.kind == "success":
+            return self._succeeded()
+        if outcome.kind == "payload":  # nothing was sent
+            return None
+        self._last.append((claim.event.ordering_key or claim.delivery_id, is_down(outcome)))
+        if self.held:
+            self._probe_again(now)
+            return None
+        if not self._is_down():
+            return None
+        self._hold(probe_at=now + round(FIRST_PROBE_SECONDS * 1000))
+        return "hold"
+
+    def follow(self, standing: Standing, *, now: int) -> None:
+        """What the store says: a hold of an earlier process, or one that a person ended."""
+        if standing.held_at is not None and not self.held:
+            self._hold(probe_at=now)
+        elif standing.held_at is None and self.held:
+            self._release()
+
+    def look(self) -> None:
+        """Somebody may have ended the hold: the next turn asks."""
+        self._probe_at = 0
+
+    def clock_stepped(self, by_ms: int) -> None:
+        self._probe_at += by_ms
+        if self._bucket is not None:
+            self._bucket.clock_stepped(by_ms)
+
+    def _succeeded(self) -> StandingChange | None:
+        self._last.clear()
+        if self.held:
+            self._release()
+            return "release"
+        self._parallel = min(
+            self._max_in_flight, self._parallel + 1
+        )  # doubles with every round of attempts that succeed
+        return None
+
+    def _is_down(self) -> bool:
+        keys = {key for key, down in self._last if down}
+        return (
+            all(down for _, down in self._last) and len(self._last) == LOOKED_AT and len(keys) >= NEEDED_KEYS
+        )
+
+    def _hold(self, *, probe_at: int) -> None:
+        self.held = True
+        self._probe_at = probe_at
+        self._probe_seconds = FIRST_PROBE_SECONDS
+
+    def _probe_again(self, now: int) -> None:
+        """An attempt from before the hold that fails late moves the next probe no further than a probe's failure does."""
+        if now >= self._probe_at:
+            self._probe_seconds = min(LONGEST_PROBE_SECONDS, self._probe_seconds * 2)
+            self._probe_at = now + round(self._probe_seconds * 1000)
+
+    def _release(self) -> None:
+        self.held = False
+        self._parallel = 1
+        self._last.clear()
+
+    def _half(self) -> int:
+        """Of a single place, every other turn."""
+        return self._parallel // 2 if self._parallel > 1 else int(self._again_next)
+
+
+class Bucket:
+    """Lets `per_second` attempts begin, evenly; what was not used is kept for a tenth of a second."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._most = max(1.0, per_second / 10)
+        self._level = 1.0
+        self._filled_at: int | None = None
+
+    def level(self, now: int) -> int:
+        self._fill(now)
+        return int(self._level)
+
+    def take(self, number: int, *, now: int) -> None:
+        self._fill(now)
+        self._level -= number
+
+    def next_at(self, now: int) -> int:
+        self._fill(now)
+        return now + max(1, -int(-(1 - self._level) * 1000 // self._per_second))
+
+    def clock_stepped(self, by_ms: int) -> None:
+        if self._filled_at is not None:
+            self._filled_at += by_ms
+
+    def _fill(self, now: int) -> None:
+        passed = 0 if self._filled_at is None else max(0, now - self._filled_at)
+        self._level = min(self._most, self._level + passed * self._per_second / 1000)
+        self._filled_at = now
+
+
+def is_down(outcome: Outcome) -> bool:
+    """Whether it speaks of the destination: no answer, or a status that any event would have got."""
+    if outcome.status is None:
+        return outcome.kind != "payload"
+    return outcome.status in DOWN_STATUSES or outcome.status >= 500
+
+
+def quiet_until(outcome: Outcome, *, now: int, horizon_ms: int) -> int | None:
+    """Until when the whole destination asks to be left alone, if it does; cut at the retry horizon."""
+    if outcome.status not in QUIET_STATUSES:
+        return None
+    asked = retry_after_ms(outcome.retry_after, now=now)
+    return now + min(asked, horizon_ms) if asked else None

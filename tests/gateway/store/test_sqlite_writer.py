@@ -1,0 +1,179 @@
+"""The writer: what waits together is one transaction and one fsync, and no answer comes before it."""
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.model import Delivered, DestinationName
+from gateway.store.sqlite.writer import MAX_GROUP, MAX_WAITING
+from tests.support.store import NOW, A, accept, claim, event, numbers, open_store, outcome, rows
+
+NO_NAME = DestinationName(object())
+"""Nothing that SQLite can store."""
+
+
+@asynccontextmanager
+async def standing_still(store):
+    """A store whose disk hangs: what is asked for meanwhile waits, and is one group afterwards."""
+    go_on, hangs = threading.Event(), threading.Event()
+
+    def hang(_):
+        hangs.set()
+        assert go_on.wait(20)
+
+    blocking = asyncio.ensure_future(store._writer.submit(hang))  # noqa: SLF001 - the disk has no handle to hang it by
+    assert await asyncio.to_thread(hangs.wait, 20)
+    try:
+        yield
+    finally:
+        go_on.set()
+        await blocking
+
+
+async def ask_together(store, *events):
+    """The results of accepting these in one group, exceptions among them."""
+    async with standing_still(store):
+        asked = asyncio.gather(
+            *(store.accept(one, same_id_is_duplicate=False) for one in events), return_exceptions=True
+        )
+        await asyncio.sleep(0)
+    return await asked
+
+
+async def test_what_waits_shares_transactions_of_a_bounded_size(path):
+    groups = []
+    async with open_store(path, on_commit=lambda _seconds, tasks: groups.append(tasks)) as store:
+        await ask_together(store, *(event(number) for number in range(600)))
+    assert groups == [1, MAX_GROUP, MAX_GROUP, 600 - 2 * MAX_GROUP]
+
+
+async def test_no_answer_comes_before_the_commit_has_returned(path):
+    committing, go_on = threading.Event(), threading.Event()
+
+    def watch(statement):
+        if statement == "COMMIT":
+            committing.set()
+            assert go_on.wait(20)
+
+    async with open_store(path) as store:
+        store._connection.set_trace_callback(watch)  # noqa: SLF001 - told of each statement before it runs
+        asked = [
+            asyncio.ensure_future(store.accept(event(number), same_id_is_duplicate=False))
+            for number in range(3)
+        ]
+        assert await asyncio.to_thread(committing.wait, 20)
+        done, _ = await asyncio.wait(asked, timeout=0.05)
+        assert not done
+        assert rows(path, "SELECT count(*) FROM events") == [(0,)]
+        go_on.set()
+        for one in asked:
+            answer = await one
+            assert (answer.event_id,) in rows(path, "SELECT id FROM events")
+
+
+async def test_the_time_of_a_commit_is_told(path):
+    told = []
+    async with open_store(path, on_commit=lambda seconds, _tasks: told.append(seconds)) as store:
+        await accept(store, event(1))
+    assert told
+    assert all(0 < seconds < 20 for seconds in told)
+
+
+async def test_a_task_that_fails_undoes_itself_whole_and_nothing_of_its_group(path):
+    async with open_store(path) as store:
+        bad = event(99, destinations=(A, NO_NAME))  # fails with its second delivery
+        good = [event(number) for number in range(20)]
+        results = await ask_together(store, *good[:10], bad, *good[10:])
+        failed = results.pop(10)
+        assert isinstance(failed, Exception)
+        assert not isinstance(failed, StoreUnavailable)
+        assert [one.status for one in results] == ["accepted"] * 20
+        assert numbers(await claim(store, total=100)) == list(range(20))
+        assert await store.event(bad.id) is None
+        (again,) = await accept(store, replace(bad, destinations=(A,)))
+        assert again.status == "accepted"
+
+
+async def test_a_full_disk_fails_the_whole_group_leaves_nothing_half_stored_and_ends_with_it(path):
+    async with open_store(path) as store:
+        (_,) = await accept(store, event(0))
+        (claimed,) = await claim(store)
+        answer = outcome(response=bytes(20_000))
+        store._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001 - no disk is full here
+        large = [event(number, body=bytes(4000)) for number in range(1, 30)]
+        refusals = await ask_together(store, *large)
+        assert all(isinstance(one, StoreUnavailable) and "full" in str(one) for one in refusals)
+        assert rows(path, "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM dedupe_keys)") == [
+            (1, 1)
+        ]
+        with pytest.raises(StoreUnavailable, match="full"):
+            await store.record(claimed, answer, Delivered(), now=NOW, yields_at=None)
+        store._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001 - room again
+        assert (await store.record(claimed, answer, Delivered(), now=NOW, yields_at=None)).counted
+        assert [one.status for one in await accept(store, *large)] == ["accepted"] * 29
+    assert rows(path, "SELECT count(*) FROM events") == [(30,)]
+
+
+async def test_more_waiting_tasks_than_the_bound_are_refused_at_once_and_the_others_done(path):
+    async with open_store(path) as store:
+        async with standing_still(store):
+            waiting = [
+                asyncio.ensure_future(store.accept(event(number), same_id_is_duplicate=False))
+                for number in range(MAX_WAITING + 50)
+            ]
+            done, _ = await asyncio.wait(waiting, timeout=0.2)
+            assert len(done) == 50
+            assert all(isinstance(one.exception(), StoreUnavailable) for one in done)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert sum(not isinstance(one, Exception) for one in results) == MAX_WAITING
+
+
+async def test_a_task_whose_caller_went_away_is_done_and_the_others_get_their_answers(path):
+    async with open_store(path) as store:
+        async with standing_still(store):
+            asked = [
+                asyncio.ensure_future(store.accept(event(number), same_id_is_duplicate=False))
+                for number in range(3)
+            ]
+            await asyncio.sleep(0)
+            asked[1].cancel()
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(results[1], asyncio.CancelledError)
+        assert [results[0].status, results[2].status] == ["accepted", "accepted"]
+        assert numbers(await claim(store)) == [0, 1, 2]
+
+
+async def test_reads_do_not_wait_for_the_writer(path):
+    async with open_store(path) as store:
+        await accept(store, event(1))
+        async with standing_still(store), asyncio.timeout(5):
+            assert await store.event(event(1).id) is not None
+            assert (await store.stats()).deliveries[A, "pending"] == 1
+
+
+async def test_a_clock_step_that_cannot_be_stored_is_stored_before_anything_else_is(path):
+    async with open_store(path) as store:
+        await accept(store, event(1))
+        store._connection.execute("PRAGMA query_only = ON")  # noqa: SLF001 - a disk that takes no writes
+        stepping = asyncio.ensure_future(store.clock_stepped(1000))
+        with pytest.raises(StoreUnavailable):
+            await claim(store, now=NOW + 1000)
+        assert not stepping.done()
+        store._connection.execute("PRAGMA query_only = OFF")  # noqa: SLF001 - it does again
+        assert await claim(store, now=NOW + 999) == [], "it waits in the time of the new clock"
+        assert numbers(await claim(store, now=NOW + 1000)) == [1]
+        await stepping
+
+
+async def test_a_clock_step_that_was_never_stored_is_given_up_with_the_store(path):
+    async with open_store(path) as store:
+        store._connection.execute("PRAGMA query_only = ON")  # noqa: SLF001 - a disk that takes no writes
+        stepping = asyncio.ensure_future(store.clock_stepped(1000))
+        with pytest.raises(StoreUnavailable):
+            await claim(store)
+    with pytest.raises(StoreUnavailable):
+        await stepping
