@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.admin import Admin
 from gateway.clock import Clock
@@ -21,12 +23,13 @@ from gateway.config import Config, Retention, Source
 from gateway.dispatch import Dispatcher, Lane
 from gateway.errors import StoreUnavailable
 from gateway.forward import Forwarder
-from gateway.ingest import Ingest
+from gateway.ingest import PATH, Ingest
 from gateway.log import emit
 from gateway.metrics import Metrics
 from gateway.model import DestinationName, EventId, SourceName
 from gateway.ops import Operations
 from gateway.problem import problem
+from gateway.replay import Choice, Replayer
 from gateway.route import Router
 from gateway.store import Store
 from gateway.verify import NoVerifier
@@ -36,14 +39,17 @@ Lifespan = Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]
 STOP_GRACE_SECONDS = 6.0
 """For attempts under way at a stop: with the requests' two before, within the ten that container runtimes give."""
 LAG_PERIOD_SECONDS = 0.5
+EVENT_ID_CHANCE_BYTES = 10
 PRUNE_PERIOD_SECONDS = 60.0
-PRUNE_PAUSE_SECONDS = 0.1
-PRUNE_STEP = 500
+PRUNE_PAUSE_SECONDS = 0.02
+PRUNE_STEP = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    app: Starlette
+    app: ASGIApp
+    routes: list[BaseRoute]
+    """All but the webhooks'."""
     sources: dict[SourceName, Source]
     forwarders: dict[DestinationName, Forwarder]
     admin: Admin
@@ -66,30 +72,56 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
         destination.name: Forwarder(destination, clock=clock) for destination in config.destinations
     }
     dispatcher = _dispatcher(config, forwarders, store=store, clock=clock, metrics=metrics)
+    router = Router(config.destinations)
+    choice = Choice(router, forwarders)
+    replayer = Replayer(store=store, choice=choice, wake=dispatcher.wake, clock=clock)
     ingest = Ingest(
         sources,
         store=store,
-        router=Router(config.destinations),
+        router=router,
         wake=dispatcher.wake,
         clock=clock,
         metrics=metrics,
-        new_event_id=new_event_id,
+        new_event_id=EventIds(),
         max_body_bytes=config.server.max_body_bytes,
     )
     operations = Operations(store=store, metrics=metrics, clock=clock, destinations=tuple(forwarders))
-    admin = Admin(store=store, token=config.server.admin_token)
+    admin = Admin(
+        store=store,
+        token=config.server.admin_token,
+        sources=sources,
+        destinations=config.destinations,
+        choice=choice,
+        replayer=replayer,
+        wake=dispatcher.wake,
+        look=dispatcher.look,
+        clock=clock,
+        metrics=metrics,
+    )
     chores = (
+        replayer.run,
         lambda: _watch_event_loop(metrics),
         lambda: _survey(store, forwarders),
         lambda: _prune(store, config.store.retention, clock=clock),
     )
-    app = Starlette(
-        routes=[Route("/webhooks/{source:path}", ingest), *operations.routes(), *admin.routes()],
+    others = Starlette(
+        routes=[*operations.routes(), *admin.routes()],
         exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
         lifespan=_lifespan(config, dispatcher, forwarders, store=store, chores=chores),
     )
-    app.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
-    return Gateway(app, sources, forwarders, admin)
+    others.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
+    return Gateway(_front(ingest, others), others.routes, sources, forwarders, admin)
+
+
+def _front(ingest: Ingest, others: Starlette) -> ASGIApp:
+    """Webhooks go straight to `ingest`: the way through Starlette's routing costs more than their verification."""
+    guarded = ServerErrorMiddleware(ingest, handler=_unexpected)
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        is_webhook = scope["type"] == "http" and scope["path"].startswith(PATH)
+        await (guarded if is_webhook else others)(scope, receive, send)
+
+    return front
 
 
 def _dispatcher(
@@ -100,7 +132,7 @@ def _dispatcher(
     clock: Clock,
     metrics: Metrics,
 ) -> Dispatcher:
-    rng = random.SystemRandom()
+    rng = random.Random()  # noqa: S311 - jitter is no secret
     return Dispatcher(
         {
             destination.name: Lane(
@@ -112,7 +144,9 @@ def _dispatcher(
                 rng=rng,
             )
             for destination in config.destinations
-        }
+        },
+        store=store,
+        clock=clock,
     )
 
 
@@ -141,9 +175,20 @@ def _lifespan(
     return lifespan
 
 
-def new_event_id(now: int) -> EventId:
-    """Unguessable, and ascending with the time, so that the index on ids grows at its end."""
-    return EventId(f"evt_{now:012x}{secrets.token_hex(10)}")
+class EventIds:
+    """Unguessable, and ascending with the time, so that the index on ids grows at its end.
+
+    Chance is fetched for many at once: to ask the system gives way to other threads, which costs more than the asking.
+    """
+
+    def __init__(self) -> None:
+        self._chance = b""
+
+    def __call__(self, now: int) -> EventId:
+        if not self._chance:
+            self._chance = secrets.token_bytes(EVENT_ID_CHANCE_BYTES * 200)
+        mine, self._chance = self._chance[:EVENT_ID_CHANCE_BYTES], self._chance[EVENT_ID_CHANCE_BYTES:]
+        return EventId(f"evt_{now:012x}{mine.hex()}")
 
 
 def _warn(config: Config) -> None:

@@ -1,10 +1,17 @@
 """/v1: who may ask, and that lists are whole."""
 
+import base64
+import hashlib
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.gateway_app import (
+    KEY,
+    SECRET,
     SOURCES,
     TOKEN,
     fresh_id,
@@ -12,10 +19,92 @@ from tests.support.gateway_app import (
     problem_of,
     recording_destination,
     running_gateway,
+    signed,
 )
 from tests.support.waiting import eventually
 
-PATHS = ["/v1/events", "/v1/events/evt_1"]
+CALLS = [
+    ("GET", "/v1/events"),
+    ("GET", "/v1/events/evt_1"),
+    ("DELETE", "/v1/events/evt_1"),
+    ("POST", "/v1/events/evt_1/replay"),
+    ("POST", "/v1/events/evt_1/discard"),
+    ("GET", "/v1/replays"),
+    ("POST", "/v1/replays"),
+    ("GET", "/v1/replays/rpl_1"),
+    ("POST", "/v1/replays/rpl_1/cancel"),
+    ("GET", "/v1/sources"),
+    ("GET", "/v1/destinations"),
+    ("POST", "/v1/destinations/app/pause"),
+    ("POST", "/v1/destinations/app/resume"),
+]
+METHODS = {path: {method for method, other in CALLS if other == path} for _, path in CALLS}
+BEARER = {"authorization": f"Bearer {TOKEN}"}
+
+
+TWO = f"""{SOURCES}
+[[destinations]]
+name = "a"
+url = "http://127.0.0.1:9/hook?key=made-up-key"
+event_types = ["for.a", "for.both"]
+bearer_token = "made-up-bearer"
+headers = {{ x-key = "made-up-header" }}
+
+[[destinations]]
+name = "b"
+url = "http://127.0.0.1:9"
+event_types = ["for.both"]
+"""
+
+
+class Api:
+    """The application with nothing dispatched: what a call changes stays as it is."""
+
+    def __init__(self, client, store):
+        self.client = client
+        self.store = store
+
+    async def ask(self, method, path, content=None, *, status=200, **parameters):
+        response = await self.client.request(method, path, json=content, params=parameters, headers=BEARER)
+        assert response.status_code == status, response.text
+        if status >= 400:
+            return problem_of(response)["detail"]
+        return response.json() if response.content else None
+
+    async def get(self, path, **parameters):
+        return await self.ask("GET", path, **parameters)
+
+    async def post(self, path, content=None, **more):
+        return await self.ask("POST", path, content, **more)
+
+    async def accept(self, kind="for.a", key="k"):
+        body = json.dumps({"type": kind, "data": {"jobId": key}}).encode()
+        response = await self.client.post("/webhooks/producer", content=body, headers=signed(body))
+        return response.json()["event_id"]
+
+    async def states(self, event_id):
+        deliveries = (await self.get(f"/v1/events/{event_id}"))["deliveries"]
+        return {delivery["destination"]: delivery["state"] for delivery in deliveries}
+
+    async def metric(self, name, **labels):
+        text = (await self.client.get("/metrics")).text
+        return next(
+            (
+                sample.value
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+                if sample.name == name and labels.items() <= sample.labels.items()
+            ),
+            0,
+        )
+
+
+@pytest.fixture
+async def api(tmp_path):
+    with gateway_without_server(tmp_path, TWO) as (client, store):
+        yield Api(client, store)
+        await client.aclose()
+        await store.close()
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +142,24 @@ def pages(gateway, *, limit, between=lambda: None, **parameters):
         between()
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_without_a_configured_token_nobody_may_ask_not_even_from_loopback(tmp_path, path):
+def test_without_a_configured_token_nobody_may_ask_not_even_from_loopback(tmp_path):
     text = SOURCES.replace(f'admin_token = "{TOKEN}"', "")
     with running_gateway(tmp_path, text) as gateway:
-        for headers in ({}, {"authorization": "Bearer"}, {"authorization": "Bearer None"}):
-            response = gateway.client.get(f"{gateway.url}{path}", headers=headers)
-            assert problem_of(response)["status"] == 403
+        for method, path in CALLS:
+            for headers in ({}, {"authorization": "Bearer"}, {"authorization": "Bearer None"}):
+                response = gateway.client.request(method, f"{gateway.url}{path}", headers=headers)
+                assert problem_of(response)["status"] == 403
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("method", "path"), CALLS)
 @pytest.mark.parametrize(
     "authorization",
     [None, "", "Bearer", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", "Bearer \xe9", f"Bearer {TOKEN} {TOKEN}"],
 )  # fmt: skip
-def test_without_the_right_token_the_answer_is_401_and_says_how(gateway, path, authorization):
+def test_without_the_right_token_the_answer_is_401_and_says_how(gateway, method, path, authorization):
+    """Also for what is not there: who may not ask learns nothing of that."""
     headers = {} if authorization is None else {"authorization": authorization.encode("latin-1")}
-    response = gateway.client.get(f"{gateway.url}{path}", headers=headers)
+    response = gateway.client.request(method, f"{gateway.url}{path}", headers=headers)
     problem_of(response)
     assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
     assert TOKEN not in response.text
@@ -153,13 +243,13 @@ def test_an_event_that_there_is_not_is_a_404(gateway, event_id):
     assert problem_of(response)["status"] == 404
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-@pytest.mark.parametrize("path", PATHS)
-def test_a_method_that_is_not_there_is_a_405(gateway, method, path):
-    response = gateway.client.request(
-        method, f"{gateway.url}{path}", headers={"authorization": f"Bearer {TOKEN}"}
-    )
-    assert problem_of(response)["status"] == 405
+@pytest.mark.parametrize("path", METHODS)
+def test_a_method_that_is_not_there_is_a_405_that_names_those_there_are(gateway, path):
+    for method in {"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"} - METHODS[path]:
+        response = gateway.client.request(method, f"{gateway.url}{path}", headers=BEARER)
+        assert response.status_code == 405
+        assert response.headers["content-type"] == "application/problem+json"
+        assert set(response.headers["allow"].split(", ")) == METHODS[path]
 
 
 def test_an_event_is_shown_with_its_deliveries_and_their_attempts(gateway, destination):
@@ -182,10 +272,309 @@ def _if_over(shown):
 
 
 async def test_a_store_that_is_closed_is_a_503_with_a_time_to_come_again(tmp_path):
-    with gateway_without_server(tmp_path) as (client, store):
+    with gateway_without_server(tmp_path, TWO) as (client, store):
         await store.close()
-        for path in PATHS:
-            response = await client.get(path, headers={"authorization": f"Bearer {TOKEN}"})
+        for method, path in CALLS:
+            if path == "/v1/sources":  # from the configuration alone
+                continue
+            content = {"json": {}} if (method, path) == ("POST", "/v1/replays") else {}
+            response = await client.request(method, path.replace("app", "a"), headers=BEARER, **content)
             assert problem_of(response)["status"] == 503
             assert int(response.headers["retry-after"]) > 0
         await client.aclose()
+
+
+# One event
+
+
+async def test_what_is_dead_is_replayed_and_what_was_delivered_is_not(api):
+    event_id = await api.accept("for.both")
+    await api.post(f"/v1/events/{event_id}/discard")
+    await api.post(f"/v1/events/{event_id}/replay", {"destinations": ["b"]}, status=202)
+    assert await api.states(event_id) == {"a": "dead", "b": "pending"}
+    shown = await api.post(f"/v1/events/{event_id}/replay", status=202)
+    assert (shown["id"], shown["state"]) == (event_id, "pending")
+    assert await api.states(event_id) == {"a": "pending", "b": "pending"}
+
+
+async def test_an_event_that_nobody_wanted_goes_to_whoever_is_named(api):
+    event_id = await api.accept("for.nobody")
+    assert "No destination wants" in await api.post(f"/v1/events/{event_id}/replay", status=409)
+    assert (await api.get(f"/v1/events/{event_id}"))["state"] == "unrouted"
+    await api.post(f"/v1/events/{event_id}/replay", {"destinations": ["b", "b"]}, status=202)
+    assert await api.states(event_id) == {"b": "pending"}
+    assert (await api.get("/v1/events", state="unrouted"))["items"] == []
+
+
+@pytest.mark.parametrize("content", [None, {}, {"destinations": None}, {"destinations": ["a"]}])
+async def test_what_is_pending_stays_as_it_is(api, content):
+    event_id = await api.accept()
+    before = (await api.get(f"/v1/events/{event_id}"))["deliveries"]
+    await api.post(f"/v1/events/{event_id}/replay", content, status=202)
+    assert (await api.get(f"/v1/events/{event_id}"))["deliveries"] == before
+
+
+async def test_an_unknown_destination_is_refused_with_the_names_that_there_are(api):
+    event_id = await api.accept()
+    for detail in (
+        await api.post(f"/v1/events/{event_id}/replay", {"destinations": ["a", "\x1b[2J"]}, status=400),
+        await api.post("/v1/replays", {"destination": "\x1b[2J"}, status=400),
+    ):
+        assert detail == "There is no destination '\\x1b[2J'; there are: a, b."
+
+
+async def test_a_discarded_delivery_is_dead_counted_and_lets_the_next_of_its_key_go(api, caplog):
+    caplog.set_level("INFO", logger="gateway")
+    first, second = await api.accept(), await api.accept()
+    waits = (await api.get(f"/v1/events/{second}"))["deliveries"][0]
+    assert waits["next_attempt_at"] is None
+    shown = await api.post(f"/v1/events/{first}/discard")
+    (delivery,) = shown["deliveries"]
+    assert (shown["state"], delivery["state"], delivery["dead_reason"]) == ("dead", "dead", "discarded")
+    assert (await api.get(f"/v1/events/{second}"))["deliveries"][0]["next_attempt_at"] is not None
+    assert await api.post(f"/v1/events/{first}/discard") == shown
+    assert await api.metric("gateway_deliveries_dead_total", destination="a", reason="discarded") == 1
+    lines = [record.fields for record in caplog.records if record.getMessage() == "delivery.dead"]
+    assert lines == [{"event_id": first, "destination": "a", "reason": "discarded"}]
+
+
+async def test_an_erased_event_is_shown_without_its_content_and_cannot_be_sent(api):
+    event_id = await api.accept()
+    before = await api.get(f"/v1/events/{event_id}")
+    body = base64.b64decode(before["body_base64"])
+    assert (before["erased_at"], before["body_sha256"]) == (None, hashlib.sha256(body).hexdigest())
+    for _ in range(2):
+        await api.ask("DELETE", f"/v1/events/{event_id}", status=204)
+    after = await api.get(f"/v1/events/{event_id}")
+    assert (after["body_base64"], after["headers"], after["query"], after["state"]) == (
+        None,
+        None,
+        None,
+        "dead",
+    )
+    assert after["erased_at"] > 0
+    for kept in ("id", "source", "type", "dedupe_key", "ordering_key", "received_at", "body_sha256"):
+        assert after[kept] == before[kept]
+    for content in (None, {"destinations": ["a"]}):
+        assert "erased" in await api.post(f"/v1/events/{event_id}/replay", content, status=409)
+    assert (await api.get("/v1/events"))["items"][0]["erased_at"] == after["erased_at"]
+    assert await api.metric("gateway_deliveries_dead_total", destination="a", reason="discarded") == 1
+
+
+def test_a_replayed_event_is_sent_at_once_under_the_same_id(gateway, destination):
+    destination.status = 410
+    event_id = gateway.post(b'{"type": "wanted"}').json()["event_id"]
+    eventually(lambda: _if_over(gateway.event(event_id)))
+    destination.status = 200
+    assert gateway.admin_post(f"/v1/events/{event_id}/replay").status_code == 202
+    assert eventually(lambda: _if_over(gateway.event(event_id)), seconds=0.4)["state"] == "delivered"
+    sent = [one for one in destination.received if one.values("x-gateway-event-id") == [event_id]]
+    assert [one.values("webhook-id") for one in sent] == [[event_id]] * 2
+    assert [one.values("x-gateway-attempt") for one in sent] == [["1"], ["2"]]
+
+
+def test_a_discarded_event_frees_its_key_at_once(gateway, destination):
+    destination.status = 500
+    first = gateway.post(b'{"type": "wanted", "data": {"jobId": "stuck"}}').json()["event_id"]
+    eventually(lambda: gateway.event(first)["deliveries"][0]["attempts"])
+    second = gateway.post(b'{"type": "wanted", "data": {"jobId": "stuck"}}').json()["event_id"]
+    destination.status = 200
+    gateway.admin_post(f"/v1/events/{first}/discard")
+    assert eventually(lambda: _if_over(gateway.event(second)), seconds=0.4)["state"] == "delivered"
+
+
+# Replays of many
+
+
+async def test_a_replay_is_shown_as_it_was_asked_for(api):
+    event_id = await api.accept()
+    await api.post(f"/v1/events/{event_id}/discard")
+    filters = {"source": "producer", "destination": "a", "state": "dead", "type": "for.a", "key": "k", "since": 0, "until": 2**62}  # fmt: skip
+    begun = await api.post("/v1/replays", {**filters, "rate_per_second": 2.5}, status=202)
+    assert begun == {
+        "id": begun["id"], "state": "running", "matched": 1, "queued": 0, "done": 0, "failed": 0,
+        "created_at": begun["created_at"], "filters": filters, "rate_per_second": 2.5,
+    }  # fmt: skip
+    assert await api.get(f"/v1/replays/{begun['id']}") == begun
+    assert await api.get("/v1/replays") == {"items": [begun], "next_cursor": None}
+    cancelled = await api.post(f"/v1/replays/{begun['id']}/cancel")
+    assert cancelled == {**begun, "state": "cancelled"}
+    assert await api.post(f"/v1/replays/{begun['id']}/cancel") == cancelled
+
+
+async def test_a_dry_run_counts_and_stores_nothing(api):
+    for kind in ("for.a", "for.a", "for.nobody"):
+        await api.post(f"/v1/events/{await api.accept(kind)}/discard")
+    for filters, matched in (({}, 3), ({"state": "dead"}, 2), ({"type": "for.nobody"}, 1), ({"key": "x"}, 0)):
+        answer = await api.post("/v1/replays", {**filters, "dry_run": True})
+        assert (answer["dry_run"], answer["matched"]) == (True, matched)
+    assert (await api.get("/v1/replays"))["items"] == []
+
+
+async def test_a_replay_that_matches_nothing_is_done(api):
+    begun = await api.post("/v1/replays", {"type": "nothing"}, status=202)
+    assert (begun["state"], begun["matched"]) == ("done", 0)
+
+
+async def test_the_pages_of_the_replays_have_each_once_newest_first(api):
+    ids = [(await api.post("/v1/replays", {}, status=202))["id"] for _ in range(5)]
+    seen, cursor = [], {}
+    while True:
+        page = await api.get("/v1/replays", limit=2, **cursor)
+        seen += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert sorted(seen) == sorted(ids)
+    assert seen == sorted(seen, reverse=True)
+
+
+async def test_what_is_pending_cannot_be_asked_for(api):
+    assert "on their way" in await api.post("/v1/replays", {"state": "pending"}, status=400)
+
+
+@pytest.mark.parametrize("path", ["/v1/replays/rpl_0", "/v1/replays/rpl_0/cancel", "/v1/replays/%00"])
+async def test_a_replay_that_there_is_not_is_a_404(api, path):
+    await api.ask("POST" if path.endswith("cancel") else "GET", path, status=404)
+
+
+def test_a_replay_is_delivered_behind_live_events(tmp_path, destination):
+    text = f"""{SOURCES}
+    [[destinations]]
+    name = "app"
+    url = "{destination.url}"
+    allow_private_address = true
+    max_in_flight = 2
+    rate_per_second = 200
+    """
+    with running_gateway(tmp_path, text) as gateway:
+        gateway.admin_post("/v1/destinations/app/pause")
+        old = [gateway.post(b'{"type": "old"}').json()["event_id"] for _ in range(300)]
+        for event_id in old:
+            gateway.admin_post(f"/v1/events/{event_id}/discard")
+        gateway.admin_post("/v1/destinations/app/resume")
+        begun = gateway.admin_post("/v1/replays", {"state": "dead"}).json()
+        eventually(lambda: gateway.admin(f"/v1/replays/{begun['id']}").json()["done"])
+        live = gateway.post(b'{"type": "live"}').json()["event_id"]
+        eventually(lambda: _if_over(gateway.event(live)))
+        assert gateway.admin(f"/v1/replays/{begun['id']}").json()["state"] == "running"
+        over = eventually(lambda: _if_done(gateway.admin(f"/v1/replays/{begun['id']}").json()))
+        assert (over["done"], over["failed"]) == (300, 0)
+        received = [one.values("webhook-id")[0] for one in destination.received]
+        assert sorted(one for one in received if one in set(old)) == old
+        assert gateway.admin("/v1/events", state="dead").json()["items"] == []
+
+
+def _if_done(replay):
+    return replay if replay["state"] == "done" else None
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "complaint"),
+    [
+        ("replays", b"", "{} is every event"), ("replays", b"{", "not JSON"), ("replays", b"\xff", "not JSON"), ("replays", b"[]", "JSON object"),
+        ("replays", b"null", "JSON object"), ("replays", b'{"sauce": 1}', "there are destination, dry_run, key"), ("replays", b"[" * 60_000, "not JSON"),
+        ("replays", b'{"state": "dead", "state": "dead"}', "stands twice"), ("replays", b'{"since": NaN}', "not JSON"), ("replays", b'{"type": "\\ud800"}', "type"),
+        ("replays", b'{"since": "1"}', "since"), ("replays", b'{"since": true}', "since"), ("replays", b'{"since": -1}', "since"), ("replays", b'{"since": 1.5}', "since"),
+        ("replays", b'{"until": 9223372036854775808}', "until"), ("replays", b'{"until": 1' + b"0" * 5000 + b"}", "not JSON"), ("replays", b'{"source": 1}', "source"),
+        ("replays", b'{"state": "lost"}', "state"), ("replays", b'{"state": ["dead"]}', "state"), ("replays", b'{"state": {}}', "state"), ("replays", b'{"dry_run": 1}', "dry_run"),
+        ("replays", b'{"rate_per_second": true}', "rate_per_second"), ("replays", b'{"rate_per_second": -1}', "rate_per_second"), ("replays", b'{"rate_per_second": 1e999}', "rate_per_second"),
+        ("replays", b'{"rate_per_second": "1"}', "rate_per_second"), ("replays", b'{"key": "' + b"x" * 513 + b'"}', "key"),
+        ("replay", b'{"destination": "a"}', "there are destinations"), ("replay", b'{"destinations": []}', "destinations"), ("replay", b'{"destinations": "a"}', "destinations"),
+        ("replay", b'{"destinations": [1]}', "destinations"), ("replay", b'{"destinations": ["\\ud800"]}', "destinations"), ("replay", b"{}{}", "not JSON"),
+    ],
+)  # fmt: skip
+async def test_a_body_of_the_wrong_form_is_a_400_that_says_what_is_wrong(api, path, body, complaint):
+    path = "/v1/replays" if path == "replays" else f"/v1/events/{await api.accept()}/replay"
+    response = await api.client.post(path, content=body, headers=BEARER)
+    assert problem_of(response)["status"] == 400
+    assert complaint in problem_of(response)["detail"]
+    assert (await api.get("/v1/replays"))["items"] == []
+
+
+async def test_a_body_is_taken_whatever_its_content_type_says(api):
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1"):
+        headers = {**BEARER, "content-type": kind}
+        response = await api.client.post("/v1/replays", content=b'{"dry_run": true}', headers=headers)
+        assert response.status_code == 200
+
+
+def test_a_body_that_is_too_long_is_a_413_however_it_is_sent(gateway):
+    long = b'{"key": "' + b" " * 65_536 + b'"}'
+    for content in (long, iter([long])):
+        response = gateway.client.post(f"{gateway.url}/v1/replays", content=content, headers=BEARER)
+        assert problem_of(response)["status"] == 413
+
+
+# Sources and destinations
+
+
+async def test_sources_are_listed_with_their_path_and_no_secret(api):
+    assert await api.get("/v1/sources") == {
+        "items": [{"name": "producer", "path": "/webhooks/producer", "verified": True}],
+        "next_cursor": None,
+    }
+
+
+async def test_destinations_are_listed_with_what_they_hold_and_no_credentials(api):
+    dead = await api.accept()
+    await api.post(f"/v1/events/{dead}/discard")
+    await api.accept()
+    first, second = (await api.get("/v1/destinations"))["items"]
+    age = first.pop("oldest_pending_age_seconds")
+    assert 0 <= age < 60
+    assert first == {
+        "name": "a", "url": "http://127.0.0.1:9/hook", "state": "running", "paused_at": None, "held_at": None,
+        "quiet_until": None, "pending": 1, "delivered": 0, "dead": 1,
+    }  # fmt: skip
+    assert (second["name"], second["pending"], second["oldest_pending_age_seconds"]) == ("b", 0, None)
+
+
+async def test_a_hold_and_a_quiet_time_are_shown_and_resume_ends_them(api, caplog):
+    caplog.set_level("INFO", logger="gateway")
+    far = 2**50
+    await api.store.set_standing("a", "hold", now=5)
+    await api.store.quiet("a", until=far, now=5)
+    shown = (await api.get("/v1/destinations"))["items"][0]
+    assert (shown["state"], shown["held_at"], shown["quiet_until"]) == ("held", 5, far)
+    shown = await api.post("/v1/destinations/a/resume")
+    assert (shown["state"], shown["held_at"], shown["quiet_until"]) == ("running", None, None)
+    await api.post("/v1/destinations/a/resume")
+    assert [record.getMessage() for record in caplog.records].count("destination.resumed") == 1
+
+
+async def test_a_pause_is_shown_measured_and_said_once(api, caplog):
+    caplog.set_level("INFO", logger="gateway")
+    shown = await api.post("/v1/destinations/a/pause")
+    assert (shown["state"], shown["paused_at"] > 0) == ("paused", True)
+    assert await api.post("/v1/destinations/a/pause") == shown
+    assert await api.metric("gateway_destination_paused", destination="a") == 1
+    assert [record.getMessage() for record in caplog.records].count("destination.paused") == 1
+
+
+async def test_a_destination_that_there_is_not_is_a_404_that_names_those_there_are(api):
+    for verb in ("pause", "resume"):
+        assert "there are: a, b" in await api.post(f"/v1/destinations/c/{verb}", status=404)
+
+
+def test_a_paused_destination_gets_nothing_until_it_is_resumed_and_then_at_once(gateway, destination):
+    gateway.admin_post("/v1/destinations/app/pause")
+    waiting = [gateway.post(b'{"type": "wanted"}').json()["event_id"] for _ in range(3)]
+    received = len(destination.received)
+    assert gateway.admin("/v1/destinations").json()["items"][0]["pending"] == 3
+    gateway.admin_post("/v1/destinations/app/resume")
+    for event_id in waiting:
+        assert eventually(lambda one=event_id: _if_over(gateway.event(one)), seconds=0.7)
+    assert len(destination.received) == received + 3
+
+
+async def test_no_answer_of_the_admin_api_holds_a_secret(api):
+    event_id = await api.accept()
+    for method, path in CALLS:
+        there = path.replace("evt_1", event_id).replace("app", "a")
+        response = await api.client.request(method, there, headers=BEARER)
+        for secret in (TOKEN, SECRET, KEY.decode(), "made-up-key", "made-up-bearer", "made-up-header"):
+            assert secret not in response.text

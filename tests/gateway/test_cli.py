@@ -6,10 +6,13 @@ import functools
 import io
 import json
 import os
+import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +20,7 @@ import httpx
 import pytest
 
 from gateway.cli import main
-from tests.support.gateway_app import SECRET, signed
+from tests.support.gateway_app import SECRET, recording_destination, signed
 from tests.support.waiting import eventually
 
 OTHER_KEY = b"another made-up key of some bytes"
@@ -403,3 +406,117 @@ def test_a_source_without_a_signing_key_cannot_sign(call):
     public = "whpk_" + base64.b64encode(bytes(range(32))).decode()
     result = call("sign", "--source", "transcriber", "--id", "m", TRANSCRIBER_WEBHOOK_SECRET=public)
     assert (result.returncode, b"cannot sign" in result.stderr) == (2, True)
+
+
+def copy_of(folder, name="copy.db"):
+    result = run(folder, "backup", folder / name)
+    assert result.returncode == 0, result.stderr.decode()
+    return folder / name, result.stdout.decode()
+
+
+def whole(path):
+    """The seq of every event and of every delivery's event in the file, after checking that it is sound."""
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+        events = [seq for (seq,) in db.execute("SELECT seq FROM events ORDER BY seq")]
+        return events, [seq for (seq,) in db.execute("SELECT event_seq FROM deliveries ORDER BY event_seq")]
+
+
+def test_a_backup_is_whole_while_events_are_being_accepted(tmp_path):
+    ended = threading.Event()
+    with serving(tmp_path) as gateway:
+
+        def write():
+            while not ended.is_set():
+                assert gateway.post().status_code == 200
+
+        writers = [threading.Thread(target=write) for _ in range(3)]
+        for writer in writers:
+            writer.start()
+        try:
+            answered = [gateway.post() for _ in range(5)]
+            copies = [copy_of(tmp_path, f"copy-{number}.db") for number in range(3)]
+        finally:
+            ended.set()
+            for writer in writers:
+                writer.join()
+    sizes = []
+    for path, said in copies:
+        assert re.fullmatch(rf"{re.escape(str(path))}: {path.stat().st_size} bytes, as of 20.+\.\n", said)
+        assert path.stat().st_mode & 0o777 == 0o600
+        events, of_deliveries = whole(path)
+        assert events == of_deliveries == list(range(1, len(events) + 1))
+        sizes.append(len(events))
+    assert len(answered) <= sizes[0] <= sizes[1] <= sizes[2]
+    assert {path.name for path in tmp_path.iterdir() if "copy" in path.name} == {
+        "copy-0.db",
+        "copy-1.db",
+        "copy-2.db",
+    }
+
+
+def test_a_backup_of_a_stopped_gateway_has_what_it_accepted(tmp_path):
+    with serving(tmp_path) as gateway:
+        gateway.post()
+    assert whole(copy_of(tmp_path)[0]) == ([1], [1])
+
+
+def test_a_backup_never_replaces_a_file(tmp_path):
+    with serving(tmp_path):
+        pass
+    kept = tmp_path / "kept"
+    kept.write_text("mine")
+    one_clear_line(run(tmp_path, "backup", kept), "kept exists")
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("target", "content", "words"),
+    [
+        ("copy.db", None, ("there is no store",)),
+        ("copy.db", b"not a database at all, but some text that is long enough " * 100, ("not a database",)),
+        ("copy.db", "cut", ("malformed",)),
+        ("nowhere/copy.db", "sound", ("No such file",)),
+    ],
+)
+def test_a_backup_that_cannot_be_made_is_one_clear_line_and_leaves_nothing(tmp_path, target, content, words):
+    if content in ("cut", "sound"):
+        with serving(tmp_path) as gateway:
+            for _ in range(30):
+                gateway.post()
+    if content == "cut":
+        store = (tmp_path / "gateway.db").read_bytes()
+        content = store[: len(store) // 2 // 4096 * 4096]
+    if isinstance(content, bytes):
+        (tmp_path / "gateway.db").write_bytes(content)
+    one_clear_line(run(tmp_path, "backup", tmp_path / target), *words)
+    assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
+
+
+def test_a_gateway_on_a_copy_sends_nothing_and_says_so_until_it_is_resumed(tmp_path):
+    with recording_destination() as destination:
+        there = {"CONVEX_SITE_URL": destination.url, "GATEWAY_ADMIN_TOKEN": "made-up"}
+        with serving(tmp_path, **there | {"CONVEX_SITE_URL": "http://127.0.0.1:9"}) as gateway:
+            waiting = gateway.post().json()["event_id"]
+            before = time.time_ns() // 1_000_000
+            copy, _ = copy_of(tmp_path)
+        with serving(tmp_path, **there, GATEWAY_STORE_URL=f"sqlite:///{copy}") as gateway:
+            said = gateway.wait_for("store.copied")
+            assert (said["level"], before <= said["copied_at"] <= time.time() * 1000) == ("warning", True)
+            new = gateway.post().json()["event_id"]
+            (shown,) = command_lines(gateway, "destinations", "list")
+            assert (shown["state"], shown["pending"]) == ("paused", 2)
+        with serving(tmp_path, **there, GATEWAY_STORE_URL=f"sqlite:///{copy}") as gateway:
+            (shown,) = command_lines(gateway, "destinations", "list")
+            assert (shown["state"], destination.received) == ("paused", [])
+            command_lines(gateway, "destinations", "resume", "convex")
+            eventually(lambda: len(destination.received) == 2)
+        assert "store.copied" not in gateway.log.read_text()
+    assert [one.values("webhook-id")[0] for one in destination.received] == [waiting, new]
+
+
+def command_lines(gateway, *arguments):
+    result = run(gateway.log.parent, *arguments, "--url", gateway.url, GATEWAY_ADMIN_TOKEN="made-up")
+    assert result.returncode == 0, result.stderr.decode()
+    return [json.loads(line) for line in result.stdout.splitlines()]

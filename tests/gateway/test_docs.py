@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli import main
 from gateway.config import Config, Destination, Retention, Server, Source, StoreSettings, load
 from gateway.metrics import Metrics
 from gateway.retry import RetryPolicy
@@ -34,6 +35,7 @@ def test_every_metric_is_documented_and_every_documented_metric_exists():
 
 def test_every_log_event_is_documented_and_every_documented_event_exists():
     emitted = set(re.findall(r'emit(?:_error)?\(\s*"([a-z]+\.[a-z_]+)"', CODE))
+    emitted |= set(re.findall(r'\("([a-z]+\.[a-z_]+)", logging\.', CODE))  # chosen from a table
     section = DOCS.partition("## Log")[2]
     documented = {
         name
@@ -41,6 +43,30 @@ def test_every_log_event_is_documented_and_every_documented_event_exists():
         for name in re.findall(r"`([^`]+)`", cell)
     }
     assert documented == emitted
+
+
+def test_every_route_of_the_admin_api_is_documented():
+    routes = set(
+        re.findall(r"^  (/v1/\S+):$", (ROOT / "openapi/gateway.yaml").read_text("utf-8"), re.MULTILINE)
+    )
+    assert routes
+    assert [route for route in routes if route not in DOCS] == []
+
+
+def test_every_command_is_documented_and_every_documented_command_exists(capsys):
+    commands = set(re.findall(r"(?:-m |^|`)gateway ([a-z]+(?: [a-z]+)?)", DOCS, re.MULTILINE))
+    for command in sorted(commands):
+        with pytest.raises(SystemExit) as ended:
+            main([*command.split(), "--help"])
+        assert ended.value.code == 0
+    told = capsys.readouterr().out
+    for group in ("events", "replays", "destinations"):
+        with pytest.raises(SystemExit):
+            main([group, "--help"])
+        there_are = re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
+        assert [
+            f"{group} {name}" for name in there_are if f"usage: gateway {group} {name} " not in told
+        ] == []
 
 
 def test_every_preset_is_documented():

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -18,8 +19,9 @@ from gateway import app
 from gateway.clock import SystemClock
 from gateway.config import Config, load
 from gateway.metrics import Metrics
+from gateway.protocol import Limits
 from gateway.store.sqlite import SqliteStore
-from tests.support.live_server import live_server
+from tests.support.gateway_server import serving
 
 KEY = b"0123456789abcdef0123456789abcdef"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -84,6 +86,15 @@ class Running:
         headers = {"authorization": f"Bearer {TOKEN}"}
         return self.client.get(f"{self.url}{path}", params=parameters, headers=headers)
 
+    def admin_post(self, path: str, content: object = None) -> httpx.Response:
+        """`content` becomes JSON; None: nothing is sent."""
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        return self.client.post(f"{self.url}{path}", json=content, headers=headers)
+
+    def event(self, event_id: str) -> dict[str, Any]:
+        shown: dict[str, Any] = self.admin(f"/v1/events/{event_id}").json()
+        return shown
+
     def count(self, name: str, **labels: str) -> float:
         """A counter's value, 0 where it was never touched."""
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
@@ -108,7 +119,8 @@ def running_gateway(folder: Path, text: str = SOURCES) -> Iterator[Running]:
     config, metrics = configuration(text, folder), Metrics(version="test")
     store = open_store(config, folder / "gateway.db", metrics)
     created = app.create(config, store=store, clock=SystemClock(), metrics=metrics)
-    with live_server(created.app) as url, httpx.Client(trust_env=False, timeout=20) as client:
+    with serving(created.app, limits=Limits()) as served, httpx.Client(trust_env=False, timeout=20) as client:
+        url = f"http://127.0.0.1:{served.port}"
         yield Running(url, folder / "gateway.db", metrics, client)
 
 

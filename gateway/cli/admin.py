@@ -1,0 +1,202 @@
+"""events · replays · destinations: the admin API of a running gateway from a terminal."""
+
+import argparse
+import os
+import time
+from typing import Any
+
+from gateway.cli import output
+from gateway.cli.ending import REFUSED, UnusableInputError
+from gateway.client import Client
+from gateway.config import Server, load
+from gateway.config.expand import variable
+from gateway.errors import ConfigError
+
+FILTERS = ("source", "destination", "state", "type", "key", "since", "until")
+OF_MANY = (*FILTERS, "rate", "dry_run", "no_wait")
+LOOK_SECONDS = 0.5
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - what a gateway listens on is asked from here
+EVENT = ("id", "source", "type", "ordering_key", "received_at", "state")
+DELIVERY = ("destination", "state", "attempts", "next_attempt_at", "last_status", "last_error", "dead_reason")
+ATTEMPT = ("number", "started_at", "duration_ms", "outcome", "status", "error")
+REPLAY = ("id", "state", "matched", "queued", "done", "failed", "created_at")
+DESTINATION = ("name", "state", "pending", "delivered", "dead", "oldest_pending_age_seconds", "url")
+
+
+def list_events(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        found = client.items("events", limit=options.limit, **_filters(options))
+        if output.to_person():
+            output.table(list(found), EVENT)
+        else:
+            output.json_lines(found)
+    return 0
+
+
+def show_event(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        event = client.get("events", options.id)
+    if not output.to_person():
+        output.json_lines([event])
+        return 0
+    output.fields(event, (*EVENT, "dedupe_key", "erased_at", "query"))
+    for delivery in event["deliveries"]:
+        print()
+        output.fields(delivery, DELIVERY)
+        output.table(delivery["history"], ATTEMPT)
+    output.content(event)
+    return 0
+
+
+def replay(options: argparse.Namespace) -> int:
+    of_many = [name for name in OF_MANY if getattr(options, name)]
+    if options.id is not None and of_many:
+        raise UnusableInputError(
+            f"--{of_many[0].replace('_', '-')} is for replays of many events, not of one"
+        )
+    if options.id is not None:
+        return _event(options, "replay", content={"destinations": options.to} if options.to else None)
+    if options.to:
+        raise UnusableInputError("--to is for the replay of one event; of many, name one by --destination")
+    if not any(getattr(options, name) is not None for name in FILTERS):
+        raise UnusableInputError("name an event, or narrow by at least one filter; --since 0 is every event")
+    return _replay_many(options)
+
+
+def discard(options: argparse.Namespace) -> int:
+    return _event(options, "discard")
+
+
+def erase(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        client.delete("events", options.id)
+    return 0
+
+
+def list_replays(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        _print(list(client.items("replays")), REPLAY)
+    return 0
+
+
+def cancel_replay(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        _print([client.post("replays", options.id, "cancel")], REPLAY)
+    return 0
+
+
+def list_destinations(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        _print(client.get("destinations")["items"], DESTINATION)
+    return 0
+
+
+def pause(options: argparse.Namespace) -> int:
+    return _stand(options, "pause")
+
+
+def resume(options: argparse.Namespace) -> int:
+    return _stand(options, "resume")
+
+
+def _event(options: argparse.Namespace, verb: str, content: dict[str, Any] | None = None) -> int:
+    with _client(options) as client:
+        event = client.post("events", options.id, verb, content=content)
+    if output.to_person():
+        output.table([event], EVENT)
+        output.table(event["deliveries"], DELIVERY)
+    else:
+        output.json_lines([event])
+    return 0
+
+
+def _stand(options: argparse.Namespace, verb: str) -> int:
+    with _client(options) as client:
+        _print([client.post("destinations", name, verb) for name in options.name], DESTINATION)
+    return 0
+
+
+def _replay_many(options: argparse.Namespace) -> int:
+    asked = {**_filters(options), "rate_per_second": options.rate, "dry_run": options.dry_run}
+    with _client(options) as client:
+        begun = client.post("replays", content=asked)
+        if options.dry_run:
+            if output.to_person():
+                print(f"{begun['matched']} events match.")
+            else:
+                output.json_lines([begun])
+            return 0
+        return _follow(client, begun, wait=not options.no_wait)
+
+
+def _follow(client: Client, record: dict[str, Any], *, wait: bool) -> int:
+    """Prints how far a replay is, each time that it is further, until it is over."""
+    try:
+        _progress(record)
+        while wait and record["state"] == "running":
+            time.sleep(LOOK_SECONDS)
+            before, record = record, client.get("replays", record["id"])
+            if record != before:
+                _progress(record)
+    except KeyboardInterrupt:
+        print(f"\nIt goes on; to end it: gateway replays cancel {record['id']}")
+        return REFUSED
+    if output.to_person():
+        print()
+    return 0 if record["state"] != "cancelled" and not record["failed"] else REFUSED
+
+
+def _progress(record: dict[str, Any]) -> None:
+    if output.to_person():
+        text = "{id} {state}: {queued} of {matched} queued, {done} done, {failed} failed".format(**record)
+        print(f"\r\x1b[K{text}", end="", flush=True)
+    else:
+        output.json_lines([record])
+
+
+def _print(items: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    if output.to_person():
+        output.table(items, columns)
+    else:
+        output.json_lines(items)
+
+
+def _filters(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in FILTERS}
+
+
+def _client(options: argparse.Namespace) -> Client:
+    """For the gateway that the options, the environment or the configuration name, in this order."""
+    token = _token()
+    port = os.environ.get("GATEWAY_PORT")
+    url = options.url or (f"http://127.0.0.1:{port}" if port else None)
+    if url is None or token is None:
+        server = _server(options)
+        url, token = url or _url(server), token or server.admin_token
+    if token is None:
+        raise UnusableInputError("there is no admin token: set GATEWAY_ADMIN_TOKEN or server.admin_token")
+    return Client(url, token=token)
+
+
+def _token() -> str | None:
+    try:
+        return variable("GATEWAY_ADMIN_TOKEN", environ=os.environ)
+    except (OSError, ValueError) as error:
+        raise UnusableInputError(f"GATEWAY_ADMIN_TOKEN_FILE: {error}") from None
+
+
+def _server(options: argparse.Namespace) -> Server:
+    try:
+        return load(options.config, environ=os.environ).server
+    except ConfigError as error:
+        hint = "with --url and GATEWAY_ADMIN_TOKEN no configuration is needed"
+        raise UnusableInputError(
+            "\n  ".join((f"The configuration has faults; {hint}:", *error.faults))
+        ) from None
+
+
+def _url(server: Server) -> str:
+    if not server.port:
+        raise UnusableInputError("the configured port is 0, which is any: name the gateway by --url")
+    host = "127.0.0.1" if server.host in EVERYWHERE else server.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
