@@ -2,6 +2,7 @@
 PYTHON ?= python3
 AUDIO ?= tests/data/jfk.wav
 export AUDIO
+MINUTES ?= 10
 
 BIN := .venv/bin
 PYTHON_SOURCES = $(shell find gateway transcriber stack tests -name '*.py') pyproject.toml
@@ -10,7 +11,7 @@ PYTEST = $(BIN)/coverage run -m pytest || { rm -f .coverage; exit 1; }
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test test-system check bench
+.PHONY: help setup run demo test test-system check bench storm
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +43,7 @@ test: setup ## every test that needs nothing but this
 	npm --prefix convex test
 	$(PYTEST)
 
-test-system: setup ## the tests that need root and Debian packages: buildah, debootstrap
+test-system: setup ## the tests that need root and Debian packages: buildah, debootstrap, strace
 	$(BIN)/pytest -m system
 
 check: setup ## format, lint, types, import rules, generated files, coverage
@@ -58,5 +59,8 @@ check: setup ## format, lint, types, import rules, generated files, coverage
 .coverage: $(PYTHON_SOURCES)
 	$(PYTEST)
 
-bench: setup ## the benchmarks: a table with ratios
-	$(BIN)/python -m tests.bench
+bench: setup ## the benchmarks: a table with ratios, and docs/benchmarks.md; BENCH=--quick for less of it
+	$(BIN)/python -m tests.bench $(BENCH)
+
+storm: setup ## kill the gateway at random under load for MINUTES (default: 10), then reconcile; add SEED=n for the same dice
+	$(BIN)/python -m tests.support.storm --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
