@@ -3,6 +3,8 @@
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 NAT64 = ip_network("64:ff9b::/96")
+TRANSLATED = ip_network("::ffff:0:0:0/96")
+"""IPv4 for hosts that speak IPv6 alone (RFC 7915)."""
 COMPATIBLE = ip_network("::/96")
 """The old way to carry an IPv4 address; also the home of :: and ::1, which are judged as they are."""
 NOT_PUBLIC = tuple(
@@ -19,7 +21,7 @@ NOT_PUBLIC = tuple(
 def refusal(address: str, *, allow_private: bool) -> str | None:
     """Why `address`, an IP literal, may not be connected to; None where it may.
 
-    An IPv6 address that carries an IPv4 address (mapped, compatible, 6to4, NAT64) is judged by what it carries.
+    An IPv6 address that carries an IPv4 address (mapped, translated, compatible, 6to4, NAT64) is judged by what it carries.
     Multicast and the unspecified address are never destinations.
     """
     ip = _carried(ip_address(address.partition("%")[0]))
@@ -49,6 +51,6 @@ def is_loopback_literal(host: str) -> bool:
 def _carried(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if isinstance(ip, IPv4Address):
         return ip
-    if ip in NAT64 or (ip in COMPATIBLE and int(ip) > 1):
+    if ip in NAT64 or ip in TRANSLATED or (ip in COMPATIBLE and int(ip) > 1):
         return IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour or ip

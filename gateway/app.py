@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.admin import Admin
-from gateway.clock import Clock
+from gateway.clock import UNSOUND_MS, Clock
 from gateway.config import Config, Retention, Source
 from gateway.dispatch import Dispatcher, Lane
 from gateway.errors import StoreUnavailable
@@ -118,8 +118,14 @@ def _front(ingest: Ingest, others: Starlette) -> ASGIApp:
     guarded = ServerErrorMiddleware(ingest, handler=_unexpected)
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
-        is_webhook = scope["type"] == "http" and scope["path"].startswith(PATH)
-        await (guarded if is_webhook else others)(scope, receive, send)
+        if scope["type"] != "http":
+            await others(scope, receive, send)
+            return
+        try:
+            await (guarded if scope["path"].startswith(PATH) else others)(scope, receive, send)
+        except asyncio.CancelledError:  # the grace time of a stop is over
+            with contextlib.suppress(RuntimeError):  # its answer has begun
+                await _stopping()(scope, receive, send)
 
     return front
 
@@ -175,6 +181,11 @@ def _lifespan(
     return lifespan
 
 
+def _stopping() -> Response:
+    headers = {"retry-after": "5", "connection": "close"}
+    return problem(503, "The gateway is stopping; send it again.", headers=headers)
+
+
 class EventIds:
     """Unguessable, and ascending with the time, so that the index on ids grows at its end.
 
@@ -219,11 +230,14 @@ async def _watch_event_loop(metrics: Metrics) -> None:
 
 async def _prune(store: Store, retention: Retention, *, clock: Clock) -> None:
     while True:
+        gone = 0
         try:
-            gone = await store.prune(retention, now=clock.now_ms(), limit=PRUNE_STEP)
+            if abs(clock.moved_ms()) <= UNSOUND_MS:  # else what is not yet past would be gone for good
+                gone = await store.prune(retention, now=clock.now_ms(), limit=PRUNE_STEP)
         except StoreUnavailable as error:
             emit("store.unavailable", level=logging.ERROR, error=str(error))
-            gone = 0
+        except Exception as error:  # noqa: BLE001 - a fault here must not end this for good
+            emit("prune.failed", level=logging.ERROR, error=repr(error))
         await asyncio.sleep(PRUNE_PAUSE_SECONDS if gone else PRUNE_PERIOD_SECONDS)
 
 

@@ -61,9 +61,10 @@ class Client:
         place = "/v1/" + "/".join(quote(part, safe="") for part in path)
         try:
             response = self._http.request(method, place, **content)
-            answer = response.json() if response.content else {}
         except httpx.TransportError as error:
             raise AdminUnreachable(f"no answer from {self._url}: {error}") from None
+        try:
+            answer = response.json() if response.content else {}
         except ValueError:
             answer = None
         if not isinstance(answer, dict) or not (response.is_success or "detail" in answer):

@@ -7,6 +7,10 @@ STEP_MS = 1000
 """A wall clock that is this far off from where it should be was set; less is drift, which is followed."""
 
 
+UNSOUND_MS = 300_000
+"""A wall clock that was set by more than this, which most sources tolerate, is not believed in what cannot be undone."""
+
+
 class Clock(Protocol):
     def now_ms(self) -> int:
         """Unix ms that only grow, whatever is done to the wall clock, until `follow` is called: for what is stored and due."""

@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
         assert self._parser is not None  # noqa: S101 - for the type: it is what calls
         if not self._is_over:
             self._status = self._parser.get_status_code()
-            self._has_head = self._status >= 200
+            self._has_head = not 100 <= self._status < 200
 
     def on_body(self, data: bytes) -> None:
         if self._is_over:

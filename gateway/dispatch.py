@@ -16,8 +16,8 @@ from gateway.errors import StoreUnavailable
 from gateway.log import emit
 from gateway.metrics import Metrics, Series
 from gateway.model import Claim, Dead, Delivered, DestinationName, Outcome, RetryAt, Verdict
-from gateway.pace import QUIET_STATUSES, Pace, quiet_until
-from gateway.retry import judge
+from gateway.pace import Pace, quiet_until
+from gateway.retry import QUIET_STATUSES, judge
 from gateway.store import StandingChange, Store
 
 LEASE_MARGIN_SECONDS = 30
@@ -294,6 +294,10 @@ class Dispatcher:
 
     async def _keep_running(self) -> None:
         while True:
-            with contextlib.suppress(StoreUnavailable):
+            try:
                 await self.keep()
+            except StoreUnavailable as error:
+                emit("store.unavailable", level=logging.ERROR, error=str(error))
+            except Exception as error:  # noqa: BLE001 - a fault here must not end this for good
+                emit("dispatch.failed", level=logging.ERROR, error=repr(error))
             await asyncio.sleep(KEEP_SECONDS)

@@ -20,6 +20,8 @@ from gateway.transport import Transport
 
 KEPT_RESPONSE_BYTES = 4096
 IDLE_SECONDS = 30
+SHORTEST_SECRET = 8
+"""Characters of a configured header's value from which on it is looked for in answers; a shorter one may be any word."""
 
 
 @dataclass(slots=True)
@@ -57,7 +59,7 @@ class Forwarder:
     ) -> None:
         self._destination = destination
         self._clock = clock
-        self._composer = Composer(destination)
+        self.take_secrets(destination)
         self._url = httpx.URL(destination.url)
         self._host, secure = self._url.raw_host.decode(), self._url.scheme == "https"
         self._netloc = self._url.netloc
@@ -84,6 +86,8 @@ class Forwarder:
             self._destination, bearer_token=destination.bearer_token, headers=destination.headers
         )
         self._composer = Composer(with_secrets)
+        told = (destination.bearer_token, *destination.headers.values())
+        self._secrets = [text.encode() for text in told if text and len(text) >= SHORTEST_SECRET]
 
     async def address_refusal(self) -> str | None:
         """Why no attempt could be made now, as far as the host's addresses say; None where one could, or nothing is known."""
@@ -106,12 +110,18 @@ class Forwarder:
             status=answer.status,
             error=answer.error,
             retry_after=answer.retry_after,
-            response=bytes(answer.response),
+            response=self._without_secrets(bytes(answer.response)),
         )
 
     async def close(self) -> None:
         self._resolver.close()
         await self._transport.aclose()
+
+    def _without_secrets(self, response: bytes) -> bytes:
+        """Some destinations answer an error with all that they were sent."""
+        for secret in self._secrets:
+            response = response.replace(secret, b"[secret]")
+        return response
 
     async def _attempt(self, claim: Claim, answer: Answer) -> None:
         try:
@@ -171,9 +181,9 @@ class Forwarder:
 def _kind(status: int) -> OutcomeKind:
     if 200 <= status < 300:
         return "success"
-    if status < 400:
+    if 300 <= status < 400:
         return "redirect"
-    return "client_error" if status < 500 else "server_error"
+    return "client_error" if 400 <= status < 500 else "server_error"
 
 
 def _describe(error: Exception) -> str:

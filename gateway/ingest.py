@@ -1,5 +1,6 @@
 """POST /webhooks/{source}: bounded body, verified, accepted, answered."""
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -36,6 +37,7 @@ PATH = "/webhooks/"
 MAX_TYPE = 200
 MAX_KEY = 256
 MAX_DEDUPE_KEY = 512
+"""A longer one is kept as its digest: two that differ must not become the same."""
 ANSWER_SECONDS = 1.0
 """Producers give an answer between one and a few seconds; after this they are asked to come again."""
 UNAUTHORIZED = "The request could not be authenticated. The reason is in the gateway's log."
@@ -53,11 +55,15 @@ class Reading:
         self.ordering_key = self._key(source.ordering_key, longest=MAX_KEY)
         self.dedupe_key: str | None = None
         if source.dedupe_key is not None:
-            self.dedupe_key = (
-                self._key(source.dedupe_key, longest=MAX_DEDUPE_KEY) or f"sha256:{self.digest.hex()}"
-            )
+            self.dedupe_key = self._dedupe_key(source.dedupe_key) or f"sha256:{self.digest.hex()}"
 
-    def _key(self, selector: Selector | None, *, longest: int) -> str | None:
+    def _dedupe_key(self, selector: Selector) -> str | None:
+        key = self._key(selector, longest=None)
+        if key is None or len(key) <= MAX_DEDUPE_KEY:
+            return key
+        return f"long:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+
+    def _key(self, selector: Selector | None, *, longest: int | None) -> str | None:
         return None if selector is None else _as_key(selector.find(self.content), longest=longest)
 
 
@@ -108,8 +114,15 @@ class Ingest:
         self._patience = Patience(ANSWER_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await self._handle(scope, receive)
+        try:
+            answer = await self._handle(scope, receive)
+        except asyncio.CancelledError:  # the grace time of a stop is over
+            answer = self._refuse(self._known(scope), Rejected("unavailable", "the gateway is stopping"))
         await answer(scope, receive, send)
+
+    def _known(self, scope: Scope) -> str:
+        name = SourceName(scope["path"][len(PATH) :])
+        return name if name in self._sources else "unknown"
 
     async def _handle(self, scope: Scope, receive: Receive) -> ASGIApp:
         started = self._clock.monotonic()
@@ -256,16 +269,16 @@ def _as_type(value: Any) -> str | None:
     return value if isinstance(value, str) and len(value) <= MAX_TYPE and _storable(value) else None
 
 
-def _as_key(value: Any, *, longest: int) -> str | None:
-    """A string or a number that is not too long, as text; else None."""
+def _as_key(value: Any, *, longest: int | None) -> str | None:
+    """A string or a number that is not too long, as text; else None. `longest` None: of any length."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             value = json.dumps(value, allow_nan=False)
         except ValueError:  # infinite, or an integer of thousands of digits
             return None
-    if isinstance(value, str) and 0 < len(value) <= longest and _storable(value):
-        return value
-    return None
+    if not isinstance(value, str) or not value or (longest is not None and len(value) > longest):
+        return None
+    return value if _storable(value) else None
 
 
 def _storable(text: str) -> bool:

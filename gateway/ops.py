@@ -11,15 +11,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.clock import Clock
+from gateway.clock import UNSOUND_MS, Clock
 from gateway.errors import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.model import DestinationName
 from gateway.problem import problem
 from gateway.store import Store
 
-UNSOUND_CLOCK_MS = 300_000
-"""A wall clock that was set by more than most sources tolerate."""
 ANSWER_SECONDS = 2.0
 CONTRACT = files("gateway") / "openapi.yaml"
 
@@ -59,7 +57,7 @@ class Operations:
             return problem(
                 503, f"The disk has {stats.free_bytes} bytes left; {stats.needed_free_bytes} are needed."
             )
-        if abs(moved_ms := self._clock.moved_ms()) > UNSOUND_CLOCK_MS:
+        if abs(moved_ms := self._clock.moved_ms()) > UNSOUND_MS:
             return problem(
                 503,
                 f"The wall clock was set by {moved_ms / 1000:.0f} s since the start. If it is right now, restart the gateway.",

@@ -7,13 +7,11 @@ from collections import deque
 from dataclasses import dataclass
 
 from gateway.model import Claim, DeliveryId, Outcome
-from gateway.retry import retry_after_ms
+from gateway.retry import QUIET_STATUSES, retry_after_ms
 from gateway.store import Room, Standing, StandingChange
 
 DOWN_STATUSES = frozenset((401, 403, 408, 425, 429))
 """With 5xx: what an answer says of the destination rather than of the event."""
-QUIET_STATUSES = frozenset((429, 503))
-"""With these a `Retry-After` speaks for the whole destination."""
 LOOKED_AT = 5
 """The last attempts, all of which must have failed for a hold."""
 NEEDED_KEYS = 3
@@ -56,7 +54,7 @@ class Pace:
             free = min(free, self._bucket.level(now))
             if not free:
                 return Turn(Room(0, 0), look_at=self._bucket.next_at(now))
-        return Turn(Room(free, max(0, self._half() - again_in_flight)))
+        return Turn(Room(free, max(0, min(self._share(free), self._share(self._parallel) - again_in_flight))))
 
     def claimed(self, *, first: int, again: int, now: int) -> None:
         """So many attempts begin."""
@@ -127,9 +125,9 @@ class Pace:
         self._parallel = 1
         self._last.clear()
 
-    def _half(self) -> int:
-        """Of a single place, every other turn."""
-        return self._parallel // 2 if self._parallel > 1 else int(self._again_next)
+    def _share(self, places: int) -> int:
+        """What retries and replays may have while first attempts wait: half; of a single place, every other turn."""
+        return places // 2 if places > 1 else int(self._again_next)
 
 
 class Bucket:

@@ -115,6 +115,10 @@ class Protocol(HttpToolsProtocol):
             if self._deadline is None and (self._in_head or self._in_body or self._unused_bytes):
                 self._set_deadline()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's closes at once
+        """Whether the connection stays open: whoever has sent all that it wants may end its side, and is still answered."""
+        return not (self._in_head or self._in_body or self._refusing or self._nothing_is_due())
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.leaving = True
         self._unset_keepalive_if_required()

@@ -38,7 +38,10 @@ class Choice:
         """Every destination that there is."""
 
     def of(self, record: EventRecord, *, where: EventFilter = ANY) -> tuple[DestinationName, ...]:
-        """Those that it is dead for; if there is none, every one that wants it now. Of these, the one that `where` names."""
+        """Those that it is dead for; if there is none, every one that wants it now. Of these, the one that `where` names.
+
+        Where a destination that it is dead for is gone, those that have it do not get it again for that.
+        """
         if record.erased_at is not None:
             return ()
         dead = {delivery.destination for delivery in record.deliveries if delivery.state == "dead"}
@@ -47,7 +50,8 @@ class Choice:
             return chosen
         event = record.event
         wanted = self._router.destinations(event.source, event.type, Content(event.webhook))
-        return tuple(name for name in wanted if _is_meant(name, where))
+        served = {delivery.destination for delivery in record.deliveries} if dead else set()
+        return tuple(name for name in wanted if name not in served and _is_meant(name, where))
 
 
 class Replayer:

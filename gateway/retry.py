@@ -9,6 +9,8 @@ from gateway.model import Dead, Delivered, Outcome, RetryAt, Verdict
 QUICK_WAITS_SECONDS = (0.5, 2.0)
 SLOW_WAITS_SECONDS = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
 JITTER = 0.2
+QUIET_STATUSES = frozenset((429, 503))
+"""With these a `Retry-After` speaks for the whole destination, which is then quiet; else for the delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def judge(
     if now >= horizon:
         return Dead("horizon")
     wait_ms = round(wait_seconds(tries + 1, policy=policy) * (1 + JITTER * jitter) * 1000)
-    asked = retry_after_ms(outcome.retry_after, now=now)
+    asked = 0 if outcome.status in QUIET_STATUSES else retry_after_ms(outcome.retry_after, now=now)
     return RetryAt(min(now + max(wait_ms, asked), horizon))
 
 

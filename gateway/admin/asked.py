@@ -145,7 +145,9 @@ async def _read(request: Request) -> bytes:
 
 def _demand_known(name: str, known: Collection[str], *, kind: str) -> None:
     if name not in known:
-        raise Refusal(400, f"There is no {kind} {name[:50]!a}; there are {', '.join(sorted(known))}.")
+        raise Refusal(
+            400, f"There is no {kind} {name[:50]!a}; there are {', '.join(sorted(known)) or 'none'}."
+        )
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

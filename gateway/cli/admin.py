@@ -10,6 +10,7 @@ from gateway.cli.ending import REFUSED, UnusableInputError
 from gateway.client import Client
 from gateway.config import Server, load
 from gateway.config.expand import variable
+from gateway.config.load import TOKEN
 from gateway.errors import ConfigError
 
 FILTERS = ("source", "destination", "state", "type", "key", "since", "until")
@@ -112,6 +113,11 @@ def _event(options: argparse.Namespace, verb: str, content: dict[str, Any] | Non
 
 def _stand(options: argparse.Namespace, verb: str) -> int:
     with _client(options) as client:
+        known = {one["name"] for one in client.get("destinations")["items"]}
+        if unknown := [name for name in options.name if name not in known]:
+            raise UnusableInputError(
+                f"no destination is called {', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}"
+            )
         _print([client.post("destinations", name, verb) for name in options.name], DESTINATION)
     return 0
 
@@ -122,7 +128,7 @@ def _replay_many(options: argparse.Namespace) -> int:
         begun = client.post("replays", content=asked)
         if options.dry_run:
             if output.to_person():
-                print(f"{begun['matched']} events match.")
+                print(f"{begun['matched']} event{' matches' if begun['matched'] == 1 else 's match'}.")
             else:
                 output.json_lines([begun])
             return 0
@@ -169,12 +175,14 @@ def _client(options: argparse.Namespace) -> Client:
     """For the gateway that the options, the environment or the configuration name, in this order."""
     token = _token()
     port = os.environ.get("GATEWAY_PORT")
-    url = options.url or (f"http://127.0.0.1:{port}" if port else None)
+    url = options.url or (_address(os.environ.get("GATEWAY_HOST", ""), port) if port else None)
     if url is None or token is None:
         server = _server(options)
         url, token = url or _url(server), token or server.admin_token
     if token is None:
         raise UnusableInputError("there is no admin token: set GATEWAY_ADMIN_TOKEN or server.admin_token")
+    if not TOKEN.fullmatch(token):
+        raise UnusableInputError("the admin token must be printable ASCII without spaces or line ends")
     return Client(url, token=token)
 
 
@@ -198,5 +206,9 @@ def _server(options: argparse.Namespace) -> Server:
 def _url(server: Server) -> str:
     if not server.port:
         raise UnusableInputError("the configured port is 0, which is any: name the gateway by --url")
-    host = "127.0.0.1" if server.host in EVERYWHERE else server.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+    return _address(server.host, server.port)
+
+
+def _address(listening_on: str, port: int | str) -> str:
+    host = "127.0.0.1" if listening_on in EVERYWHERE else listening_on
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

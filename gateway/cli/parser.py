@@ -14,7 +14,7 @@ from gateway.store import EventState
 
 AGO = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-WHEN = "90m, 12h, 7d ago, 2026-11-22T10:00, or Unix ms"
+WHEN = "90m, 12h or 7d (so long ago), 2026-11-22T10:00, or Unix ms"
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -98,14 +98,14 @@ def _events(commands: Commands) -> None:
     sub.add_argument("id", nargs="?")
     sub.add_argument(
         "--to",
-        nargs="+",
+        action="append",
         metavar="NAME",
-        help="of one event; default: those it is dead for, or all that want it",
+        help="of one event, may be repeated; default: those it is dead for, or all that want it",
     )
     _filters(sub)
     sub.add_argument("--dry-run", action="store_true", help="only count what matches")
     sub.add_argument(
-        "--rate", type=float, metavar="N", help="events a second; default: as fast as they are delivered"
+        "--rate", type=_rate, metavar="N", help="events a second; default: as fast as they are delivered"
     )
     sub.add_argument("--no-wait", action="store_true", help="return once it has begun")
     sub = commands.add("discard", admin.discard, "give up an event's pending deliveries, which frees its key")
@@ -139,10 +139,19 @@ def _filters(sub: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return number
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError("must be a whole number")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1
+    if not 0 <= rate < float("inf"):
+        raise argparse.ArgumentTypeError("must be a number from 0")
+    return rate
 
 
 def _time(text: str) -> int:

@@ -39,7 +39,7 @@ def serve(options: argparse.Namespace) -> int:
         try:
             created.reload(load(options.config, environ=os.environ))
         except ConfigError as error:
-            emit("config.refused", faults=error.faults)
+            emit("config.refused", level=logging.ERROR, faults=error.faults)
         else:
             emit("config.reloaded")
 

@@ -16,7 +16,11 @@ async def webhook(request: Request) -> Response:
     return JSONResponse({"event_id": "evt_0", "status": "accepted"})
 
 
+async def readyz(_: Request) -> Response:
+    return JSONResponse({"status": "ready"})
+
+
 if __name__ == "__main__":
     set_up(level="info")
-    app = Starlette(routes=[Route("/webhooks/{source}", webhook, methods=["POST"])])
+    app = Starlette(routes=[Route("/webhooks/{source}", webhook, methods=["POST"]), Route("/readyz", readyz)])
     serve(app, bind("127.0.0.1", int(sys.argv[1])), on_hangup=lambda: None)

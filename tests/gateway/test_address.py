@@ -24,6 +24,7 @@ PRIVATE = [
 ]  # fmt: skip
 CARRIERS = {
     "mapped": lambda ip: IPv6Address((0xFFFF << 32) | int(ip)),
+    "translated": lambda ip: IPv6Address((0xFFFF << 48) | int(ip)),
     "compatible": lambda ip: IPv6Address(int(ip)),
     "NAT64": lambda ip: IPv6Address((0x64FF9B << 96) | int(ip)),
     "6to4": lambda ip: IPv6Address((0x2002 << 112) | (int(ip) << 80) | 1),

@@ -156,8 +156,19 @@ def test_destinations_are_listed_paused_and_resumed(call):
     assert [item["state"] for item in call("destinations", "list").items] == ["running"]
     assert call("destinations", "pause", "app").items[0]["state"] == "paused"
     assert call("destinations", "resume", "app", "app").items[1]["state"] == "running"
-    refused = call("destinations", "pause", "nowhere")
-    assert (refused.code, refused.err) == (1, "There is no destination of this name; there are: app.\n")
+    refused = call("destinations", "pause", "app", "nowhere")
+    assert (refused.code, refused.err) == (2, "no destination is called nowhere; there are app\n")
+    assert [item["state"] for item in call("destinations", "list").items] == ["running"], (
+        "none of them is paused"
+    )
+
+
+@pytest.mark.parametrize("token", ["tok\r", " tok", "tök"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_printed(bare, gateway, token):
+    refused = bare("events", "list", "--url", gateway.url, GATEWAY_ADMIN_TOKEN=token)
+    assert (refused.code, refused.out) == (2, "")
+    assert "admin token" in refused.err
+    assert token.strip() not in refused.err
 
 
 @pytest.mark.parametrize(
@@ -166,9 +177,9 @@ def test_destinations_are_listed_paused_and_resumed(call):
         (("events", "show", "evt_0"), 1, "There is no event"), (("events", "show", "../x?y#z"), 1, "There is nothing at this path"),
         (("events", "replay"), 2, "at least one filter"), (("events", "replay", "evt_0", "--state", "dead"), 2, "--state is for replays of many"),
         (("events", "replay", "evt_0", "--dry-run"), 2, "--dry-run is for"), (("events", "replay", "--state", "dead", "--to", "app"), 2, "--to is for"),
-        (("events", "replay", "--state", "pending"), 2, "on their way"), (("events", "replay", "--state", "dead", "--rate", "-1"), 2, "rate_per_second"),
+        (("events", "replay", "--state", "pending"), 2, "on their way"), (("events", "replay", "--state", "dead", "--rate", "-1"), 2, "must be a number from 0"), (("events", "replay", "--state", "dead", "--rate", "nan"), 2, "must be a number from 0"),
         (("events", "replay", "--destination", "x"), 2, "there are: app"), (("events", "list", "--since", "yesterday"), 2, "is no time"),
-        (("events", "list", "--limit", "-1"), 2, "0 or more"), (("events", "list", "--state", "lost"), 2, "invalid choice"), (("events",), 2, "required"),
+        (("events", "list", "--limit", "-1"), 2, "whole number"), (("events", "list", "--state", "lost"), 2, "invalid choice"), (("events",), 2, "required"),
         (("replays", "cancel", "rpl_0"), 1, "There is no replay"),
     ],
 )  # fmt: skip

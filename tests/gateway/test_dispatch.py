@@ -522,6 +522,32 @@ async def test_failed_probes_go_to_the_end_also_behind_what_waits_for_its_retry(
     assert set(probed[:6]) == {1, 2, 3, 4, 5, 6}
 
 
+async def test_replays_starve_no_first_attempt_where_the_rate_is_the_bound(store):
+    rig = Rig(store, Scripted(), rate_per_second=10, max_in_flight=8)
+    await rig.accept(*(event(number) for number in range(30)))
+    for _ in range(40):
+        await rig.later(0.1)
+    for number in range(30):
+        await store.replay(event(number).id, [A], now=rig.clock.now_ms())
+    await rig.accept(*(event(number) for number in range(30, 40)))
+    rig.scripted.seen.clear()
+    for _ in range(22):
+        await rig.later(0.1)
+    assert {await rig.state(number) for number in range(30, 40)} == {"delivered"}
+
+
+async def test_a_resume_ends_a_quiet_time_for_what_was_answered_with_it_too(store):
+    told = outcome("server_error", status=503, retry_after="86400")
+    rig = Rig(store, Scripted({1: [told]}))
+    await rig.accept(event(1, ordering_key="x"), event(2, ordering_key="x"))
+    await rig.settle()
+    await rig.later(60)
+    assert rig.scripted.seen == [(1, 1)]
+    await store.set_standing(A, "resume", now=rig.clock.now_ms())
+    await rig.settle()
+    assert rig.scripted.seen == [(1, 1), (1, 2), (2, 1)]
+
+
 async def test_replays_leave_first_attempts_half_of_the_places(store):
     scripted = Scripted()
     rig = Rig(store, scripted, max_in_flight=4)

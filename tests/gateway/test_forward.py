@@ -88,6 +88,20 @@ async def test_other_answers_are_named_and_redirects_are_not_followed(answer, ki
     assert outcome.retry_after == ("7" if status == 503 else None)
 
 
+@pytest.mark.parametrize("status", ["000", "099", "600", "999"])
+async def test_a_status_of_no_known_class_is_an_answer_that_is_no_success(status):
+    async with raw_server(say(f"HTTP/1.1 {status} Odd\nContent-Length: 0\n\n")) as server:
+        outcome = await attempt(server.url)
+    assert (outcome.kind, outcome.status) == ("server_error", int(status))
+
+
+async def test_what_a_destination_says_of_the_secrets_it_was_sent_is_not_kept():
+    said = "you sent Bearer made-up-token and made-up-header, application/json"
+    async with raw_server(say(f"HTTP/1.1 500 Oh\nContent-Length: {len(said)}\n\n{said}")) as server:
+        outcome = await attempt(server.url, bearer_token="made-up-token", headers={"x-key": "made-up-header"})
+    assert outcome.response == b"you sent Bearer [secret] and [secret], application/json"
+
+
 async def test_a_long_answer_is_kept_to_a_bound_and_not_read_on():
     async with raw_server(say("HTTP/1.1 200 OK\nContent-Length: 100000000\n\n" + "x" * 200_000)) as server:
         outcome = await attempt(server.url)

@@ -332,6 +332,21 @@ def test_an_ordering_key_is_a_string_or_a_number(gateway, key, expected):
     assert gateway.admin(f"/v1/events/{event_id}").json()["ordering_key"] == expected
 
 
+def test_ids_too_long_to_keep_are_told_apart_all_the_same(gateway):
+    first, second, again = (
+        gateway.post(b"{}", message_id=digit * 513).json()["status"] for digit in ("1", "2", "1")
+    )
+    assert (first, second, again) == ("unrouted", "unrouted", "duplicate")
+
+
+def test_whoever_ends_its_side_after_the_webhook_is_answered(gateway):
+    body = b'{"half": "closed"}'
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+        connection.sendall(request(headers=[*lines(signed(body)), f"Content-Length: {len(body)}"], body=body))
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_an_open_source_tells_webhooks_apart_by_their_bodies(gateway):
     first, second, third = (
         gateway.client.post(f"{gateway.url}/webhooks/open", content=body).json()

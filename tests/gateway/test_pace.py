@@ -163,6 +163,15 @@ def test_with_a_single_place_retries_and_first_attempts_take_turns():
     assert turn(made).room == Room(1, 0)
 
 
+@pytest.mark.parametrize("max_in_flight", [2, 8])
+def test_where_the_rate_leaves_a_single_place_retries_and_first_attempts_take_turns(max_in_flight):
+    made = pace(max_in_flight=max_in_flight, rate_per_second=2)
+    made.claimed(first=1, again=0, now=NOW)
+    assert turn(made, now=NOW + 500).room == Room(1, 1)
+    made.claimed(first=0, again=1, now=NOW + 500)
+    assert turn(made, now=NOW + 1000).room == Room(1, 0)
+
+
 def test_a_clock_that_steps_moves_the_next_probe_with_it():
     made = held()
     made.clock_stepped(-24 * HOUR_MS)

@@ -69,6 +69,23 @@ def test_a_stop_under_load_loses_nothing_and_waits_for_nobody_too_long(tmp_path)
         assert (account.interrupted, account.repeated, account.faults) == (1, 1, [])
 
 
+def test_a_request_that_outlasts_the_stop_is_told_to_come_again(tmp_path):
+    with scene(tmp_path) as here:
+        here.gateway.start()
+        head = ["POST /webhooks/producer HTTP/1.1", "host: gateway", "content-length: 9"]
+        head += [f"{name}: {value}" for name, value in signed(b"").items()]
+        with socket.create_connection(("127.0.0.1", here.gateway.port), timeout=20) as connection:
+            connection.sendall("\r\n".join([*head, "", "{"]).encode())
+            eventually(lambda: here.gateway.ask("GET", "/healthz").status == 200)
+            here.gateway.terminate()
+            answer = connection.makefile("rb").read()
+        assert here.gateway.process.wait(20) == 0
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"application/problem+json" in answer
+        assert b"retry-after: 5" in answer
+        assert "Traceback" not in here.gateway.said()
+
+
 def test_an_idle_gateway_stops_at_once(tmp_path):
     with scene(tmp_path) as here:
         here.gateway.start()

@@ -70,6 +70,7 @@ class SqliteStore:
 
     async def accept(self, event: Event, *, same_id_is_duplicate: bool) -> Accepted:
         self._disk.demand_room()
+        self._writer.demand_room()
         return await self._writer.submit(
             lambda db: accept.accept(db, event, same_id_is_duplicate=same_id_is_duplicate)
         )
@@ -204,6 +205,7 @@ def _begin(
     connection.execute("BEGIN IMMEDIATE")
     dispatch.end_leases(connection, ended_by=FOREVER, now=now)
     dispatch.follow_set_back(connection, destinations, now=now)
+    standing.forget_quiet(connection, now=now)
     copied = connection.execute("SELECT at FROM copied").fetchone()
     if copied is not None:
         standing.pause_all(connection, destinations, now=copied[0])  # no horizon ran out since

@@ -138,6 +138,8 @@ def claim(
     stands = standing.read(db, destination)
     if (wait := _wait(stands, probe=probe, now=now)) is not None:
         return Claimed([], wait or None, stands)
+    if stands.quiet_until is not None:
+        standing.end_quiet(db, destination, now=now)
     stopped = standing.stopped_ms(db, destination, now=now)
     row = {"destination": destination, "now": now, "stopped": stopped, "running": now - stopped}
     for (key,) in db.execute(YIELD, row).fetchall():

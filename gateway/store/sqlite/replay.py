@@ -79,7 +79,7 @@ UPDATE replays SET matched = queued, cursor = last_seq, state = iif(done + faile
 WHERE id = :id AND state = 'running'
 """
 
-REMAINING = "SELECT coalesce(sum(matched - done - failed), 0) FROM replays WHERE state = 'running'"
+REMAINING = "SELECT coalesce(sum(max(0, matched - done - failed)), 0) FROM replays WHERE state = 'running'"
 
 
 def replay(

@@ -48,6 +48,14 @@ QUIET = (
     "UPDATE destinations SET quiet_until = max(coalesce(quiet_until, 0), :until) WHERE name = :destination"
 )
 
+QUIET_IS_OVER = "UPDATE destinations SET quiet_until = NULL WHERE name = :destination AND quiet_until <= :now"
+
+# One that was set by a clock far ahead would never end.
+FORGET_QUIET = "UPDATE destinations SET quiet_until = NULL WHERE quiet_until > :now + :longest_ms"
+
+LONGEST_QUIET_MS = 30 * 86_400_000
+"""Longer than any destination asks for; what is further off at a start comes from a wrong clock."""
+
 PAUSE_ALL = "UPDATE destinations SET paused_at = :now, stopped_at = coalesce(stopped_at, :now)"
 
 
@@ -69,12 +77,13 @@ def change(
 ) -> Standing:
     row = {"destination": destination, "now": now}
     db.execute(ADD, row)
-    was_held = read(db, destination).held_at is not None
+    before = read(db, destination)
     db.execute(CHANGES[what], row)
     db.execute(STOP, row)
     db.execute(START, row)
     standing = read(db, destination)
-    if was_held and standing.held_at is None:
+    was_stopped = before.held_at is not None or before.quiet_until is not None
+    if was_stopped and standing.held_at is None and standing.quiet_until is None:
         db.execute(HURRY, row)
     return standing
 
@@ -83,6 +92,16 @@ def quiet(db: sqlite3.Connection, destination: DestinationName, *, until: int) -
     row = {"destination": destination, "until": until}
     db.execute(ADD, row)
     db.execute(QUIET, row)
+
+
+def forget_quiet(db: sqlite3.Connection, *, now: int) -> None:
+    """Of a quiet time that nobody can have asked for."""
+    db.execute(FORGET_QUIET, {"now": now, "longest_ms": LONGEST_QUIET_MS})
+
+
+def end_quiet(db: sqlite3.Connection, destination: DestinationName, *, now: int) -> None:
+    """If its time has come."""
+    db.execute(QUIET_IS_OVER, {"destination": destination, "now": now})
 
 
 def pause_all(db: sqlite3.Connection, destinations: tuple[DestinationName, ...], *, now: int) -> None:

@@ -19,7 +19,7 @@ MAX_GROUP = 256
 
 
 MAX_WAITING = 1000
-"""Tasks that may wait. A store that stands still must not gather the bodies of everything that is sent meanwhile."""
+"""Tasks that may wait before nothing more is taken in. A store that stands still must not gather the bodies of everything that is sent meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
+    def demand_room(self) -> None:
+        """Raise StoreUnavailable where so much waits that no more should be taken in; what is in goes its way."""
+        if self._queue.qsize() >= MAX_WAITING:
+            raise StoreUnavailable(f"{MAX_WAITING} tasks wait for the store already")
+
     async def submit(self, work: Callable[[sqlite3.Connection], T], *, must: bool = False) -> T:
         """The result of `work`, once the transaction that it was part of is on disk.
 
@@ -55,8 +60,6 @@ class Writer:
         """
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        if self._queue.qsize() >= MAX_WAITING and not must:
-            raise StoreUnavailable(f"{MAX_WAITING} tasks wait for the store already")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._queue.put(Task(work, loop, future, must))

@@ -112,6 +112,14 @@ async def test_a_clock_that_was_set_back_while_nothing_ran_delays_no_retry_by_mo
         assert again.live_since == earlier
 
 
+async def test_a_quiet_time_from_a_clock_that_was_far_ahead_ends_with_the_next_start(path):
+    async with open_store(path) as store:
+        await store.quiet(A, until=NOW + 365 * DAY, now=NOW + 365 * DAY - 2000)
+    async with open_store(path) as store:
+        await accept(store, event(1))
+        assert len(await claim(store)) == 1
+
+
 async def test_a_file_is_for_its_owner_alone(path):
     await make(path, events=1)
     assert {one.name: one.stat().st_mode & 0o777 for one in path.parent.iterdir()} == {

@@ -59,9 +59,9 @@ DROP INDEX deliveries_due;
 CREATE INDEX deliveries_due ON deliveries (destination, again, next_attempt_at, id)
   WHERE state = 'pending' AND lease_until IS NULL AND next_attempt_at IS NOT NULL;
 DROP INDEX deliveries_leased;
-DROP INDEX deliveries_yielding;
-CREATE INDEX deliveries_yielding ON deliveries (destination, yields_at)
-  WHERE state = 'pending' AND yielded = 0 AND yields_at IS NOT NULL;
+DROP INDEX deliveries_of_key;
+CREATE INDEX deliveries_of_key ON deliveries (destination, ordering_key, id)
+  WHERE state = 'pending' AND yielded = 0 AND ordering_key IS NOT NULL;
 DROP INDEX deliveries_yielding;
 CREATE INDEX deliveries_yielding ON deliveries (destination, yields_at)
   WHERE state = 'pending' AND yielded = 0 AND yields_at IS NOT NULL;

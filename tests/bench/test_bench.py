@@ -1,0 +1,78 @@
+"""The benches run, at a hundredth of their size, and what they found is what the documentation shows."""
+
+import json
+import math
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.bench.__main__ import DOCS, FIGURES
+from tests.bench.chart import svg
+from tests.bench.place import Place, Scale
+from tests.bench.processes import Processes
+from tests.bench.report import pages, table, write
+from tests.bench.result import Claim, Figure, Panel, Series, distribution
+
+TINY = Scale(0.005, 600)
+CORRECTNESS = {"repeated or out of order", "lost or out of order", "dead letters"}
+"""What holds however small the run and however slow the machine."""
+
+
+@pytest.mark.parametrize("name", ["sustained", "backlog", "outage", "processor"])
+def test_a_bench_runs_and_nothing_is_lost_repeated_or_out_of_order(name: str, tmp_path: Path) -> None:
+    with Processes() as processes:
+        figure = FIGURES[name](Place(tmp_path, processes, TINY))
+    assert [claim for claim in figure.claims if claim.text in CORRECTNESS and not claim.met] == []
+    assert all(len(row) == len(figure.columns) for row in figure.rows)
+    assert all(math.isfinite(cell) for row in figure.rows for cell in row if not isinstance(cell, str))
+
+
+def test_the_page_and_its_plots_are_what_the_measured_figures_say() -> None:
+    content = json.loads((DOCS / "benchmarks.json").read_text("utf-8"))
+    written = {
+        path.name: path.read_text("utf-8") for path in DOCS.glob("benchmark*.*") if path.suffix != ".json"
+    }
+    assert written == pages(content)
+
+
+def test_every_bench_is_on_the_page() -> None:
+    assert list(json.loads((DOCS / "benchmarks.json").read_text("utf-8"))["figures"]) == list(FIGURES)
+
+
+@pytest.mark.parametrize(
+    ("claim", "met"),
+    [
+        (Claim("ratio", 0.35, at_least=0.35), True),
+        (Claim("ratio", 0.349, at_least=0.35), False),
+        (Claim("p99", 10.0, at_most=10.0, unit="ms"), True),
+        (Claim("p99", 10.1, at_most=10.0, unit="ms"), False),
+    ],
+)
+def test_a_claim_is_met_up_to_its_bound(claim: Claim, met: bool) -> None:
+    assert claim.met is met
+
+
+def test_a_claim_that_is_not_met_says_so_on_the_page_and_in_the_terminal(tmp_path: Path) -> None:
+    figure = Figure(
+        title="Speed", how="", columns=["rate"], rows=[[1.0]], claims=[Claim("rate", 1.0, at_least=2.0)]
+    )
+    machine = dict.fromkeys(("cores", "processor", "system", "python", "sqlite", "fsync_p50_ms"), "x")
+    write(tmp_path, machine, {"speed": figure}, names=["speed"])
+    assert "**not met**" in (tmp_path / "benchmarks.md").read_text("utf-8")
+    assert "NOT MET" in table(figure)
+
+
+def test_measuring_one_figure_leaves_the_others_on_the_page(tmp_path: Path) -> None:
+    machine = dict.fromkeys(("cores", "processor", "system", "python", "sqlite", "fsync_p50_ms"), "x")
+    for name in ("second", "first"):
+        figure = Figure(title=name, how="", columns=["rate"], rows=[[1.0]])
+        write(tmp_path, machine, {name: figure}, names=["first", "second"])
+    assert list(json.loads((tmp_path / "benchmarks.json").read_text())["figures"]) == ["first", "second"]
+
+
+def test_a_plot_is_sound_xml_whatever_a_series_is_called() -> None:
+    panel = Panel("a < b & c", "x", "y", [distribution("<name>", [0.001, 1.0, 50.0])], log_x=True)
+    bars = Panel("bars", "x", "", [Series("bars", [("a & b", 3.0)])], kind="bars")
+    texts = [element.text for element in ET.fromstring(svg([panel, bars])).iter()]  # noqa: S314 - our own
+    assert {"a < b & c", "<name>", "a & b"} <= set(texts)
