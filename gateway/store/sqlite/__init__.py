@@ -1,16 +1,13 @@
 """The store in one SQLite file, owned by one process."""
 
-import asyncio
 import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 from gateway.config import Retention
-from gateway.errors import StoreUnavailable, StoreUnusable
+from gateway.errors import StoreUnusable
 from gateway.model import Accepted, Claim, DestinationName, Event, EventId, Outcome, ReplayId, Verdict
 from gateway.store import (
     Claimed,
@@ -28,15 +25,14 @@ from gateway.store import (
 )
 from gateway.store.sqlite import accept, dispatch, file, prune, read, replay, standing
 from gateway.store.sqlite.disk import Disk
+from gateway.store.sqlite.reader import Reader
 from gateway.store.sqlite.writer import Writer
-
-T = TypeVar("T")
 
 FOREVER = 2**62
 
 
 class SqliteStore:
-    """See `Store`. Writes go through one thread and are grouped; reads have a connection and a thread of their own.
+    """See `Store`. Writes go through one thread and are grouped; lists and figures have a reader each.
 
     The process holds a lock on `PATH.lock` while the store is open, so that at its start every lease is known to be
     a dead process's and is taken back at once.
@@ -60,13 +56,15 @@ class SqliteStore:
                 self._connection = file.open_to_write(path)
                 undo.callback(self._connection.close)
                 self.copied_at = _begin(self._connection, self._destinations, now=now)
-                self._reading = file.open_to_read(path)
+                self._lists = Reader(path, name="store-lists")
+                undo.callback(self._lists.close)
+                self._figures = Reader(path, name="store-figures")
+                undo.callback(self._figures.close)
                 self._disk = Disk(path)
             except (sqlite3.Error, OSError) as error:
                 raise StoreUnusable(f"{path}: {error}") from None
             undo.pop_all()
         self._writer = Writer(self._connection, on_commit=on_commit)
-        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
 
     async def accept(self, event: Event, *, same_id_is_duplicate: bool) -> Accepted:
         self._disk.demand_room()
@@ -120,7 +118,7 @@ class SqliteStore:
     async def erase(self, event_id: EventId, *, now: int) -> list[DestinationName]:
         """In the file too: overwritten, as far as SQLite's `secure_delete` reaches, and the write-ahead log emptied."""
         discarded = await self._writer.submit(lambda db: replay.erase(db, event_id, now=now))
-        await self._read(lambda _: file.empty_log(self._path))
+        await self._lists.read(lambda _: file.empty_log(self._path))
         return discarded
 
     async def begin_replay(self, record: ReplayRecord) -> None:
@@ -139,45 +137,36 @@ class SqliteStore:
         await self._writer.submit(file.touch)
 
     async def count(self, where: EventFilter) -> Matched:
-        return await self._read(lambda db: read.count(db, where))
+        return await self._lists.read(lambda db: read.count(db, where))
 
     async def replay_page(self, record: ReplayRecord, *, limit: int) -> list[EventRecord]:
-        return await self._read(
+        return await self._lists.read(
             lambda db: read.page(
                 db, record.where, cursor=record.cursor, last_seq=record.last_seq, limit=limit
             )
         )
 
     async def replays(self, *, state: ReplayState | None = None) -> list[ReplayRecord]:
-        return await self._read(lambda db: replay.find_all(db, state))
+        return await self._lists.read(lambda db: replay.find_all(db, state))
 
     async def find_replay(self, replay_id: ReplayId) -> ReplayRecord | None:
-        return await self._read(lambda db: replay.find(db, replay_id))
+        return await self._lists.read(lambda db: replay.find(db, replay_id))
 
     async def events(self, where: EventFilter, *, before: int | None, limit: int) -> list[EventRecord]:
-        return await self._read(lambda db: read.events(db, where, before=before, limit=limit))
+        return await self._lists.read(lambda db: read.events(db, where, before=before, limit=limit))
 
     async def event(self, event_id: EventId) -> EventRecord | None:
-        return await self._read(lambda db: read.event(db, event_id))
+        return await self._lists.read(lambda db: read.event(db, event_id))
 
     async def stats(self) -> Stats:
-        return await self._read(self._stats)
+        return await self._figures.read(self._stats)
 
     async def close(self) -> None:
         await self._writer.close()
-        self._reader.shutdown()
-        self._reading.close()
+        self._lists.close()
+        self._figures.close()
         self._connection.close()
         os.close(self._lock)
-
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._reader, work, self._reading)
-        except sqlite3.Error as error:
-            raise StoreUnavailable(f"the store cannot read: {error}") from error
-        except RuntimeError:  # the executor is shut down
-            raise StoreUnavailable("the store is closed") from None
 
     def _stats(self, db: sqlite3.Connection) -> Stats:
         oldest = {name: read.oldest_pending(db, name) for name in self._destinations}

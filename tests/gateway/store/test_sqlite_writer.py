@@ -155,6 +155,16 @@ async def test_reads_do_not_wait_for_the_writer(path):
             assert (await store.stats()).deliveries[A, "pending"] == 1
 
 
+async def test_figures_do_not_wait_for_a_long_list(path):
+    going_on = threading.Event()
+    async with open_store(path) as store:
+        listing = asyncio.ensure_future(store._lists.read(lambda _: going_on.wait(20)))  # noqa: SLF001 - a list of millions
+        async with asyncio.timeout(5):
+            await store.stats()
+        going_on.set()
+        assert await listing
+
+
 async def test_a_clock_step_that_cannot_be_stored_is_stored_before_anything_else_is(path):
     async with open_store(path) as store:
         await accept(store, event(1))
