@@ -20,10 +20,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.admin import Admin
 from gateway.clock import UNSOUND_MS, Clock
 from gateway.config import Config, Retention, Source
-from gateway.dispatch import Dispatcher, Lane
+from gateway.dispatch import Dispatcher
 from gateway.errors import StoreUnavailable
 from gateway.forward import Forwarder
 from gateway.ingest import PATH, Ingest
+from gateway.lane import Lane
 from gateway.log import emit
 from gateway.metrics import Metrics
 from gateway.model import DestinationName, EventId, SourceName

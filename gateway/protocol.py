@@ -14,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gateway.framing import MALFORMED, Refused, check_framing
 from gateway.log import emit
 from gateway.problem import problem
 
@@ -34,18 +35,6 @@ class Limits:
     """How long what still comes is thrown away after a last answer: a reset at once could take the answer along."""
     stall_seconds: float = 30.0
     """How long an answer waits for a peer that does not read it."""
-
-
-class Refused(Exception):
-    """The request is none that can be handed on. The message is a sentence for whoever sent it."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-
-
-MALFORMED = Refused(400, "The request is no sound HTTP/1.1.")
 
 
 class Backpressure(FlowControl):
@@ -217,7 +206,7 @@ class Protocol(HttpToolsProtocol):
             head_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if head_bytes > self._limits.head_bytes:
                 self._refuse_head()
-        _check_framing(self.headers, self.parser.get_http_version())
+        check_framing(self.headers, self.parser.get_http_version())
 
     def _refuse_head(self) -> NoReturn:
         raise Refused(431, f"Request line and headers are longer than {self._limits.head_bytes} bytes.")
@@ -281,21 +270,3 @@ class Protocol(HttpToolsProtocol):
         else:
             part = "body" if self._in_body else "head"
             self._refuse(Refused(408, f"The request's {part} did not arrive within {seconds:g} s."))
-
-
-def _check_framing(headers: list[tuple[bytes, bytes]], version: str) -> None:
-    """Where two readers could see two different ends of a request, or two hosts, it is refused."""
-    if version not in ("1.0", "1.1"):
-        raise Refused(505, "Only HTTP 1.0 and 1.1 are spoken here.")
-    names = [name for name, _ in headers]
-    hosts = names.count(b"host")
-    if hosts > 1 or (hosts == 0 and version == "1.1"):
-        raise Refused(400, "A request needs one Host header.")
-    lengths = names.count(b"content-length")
-    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
-    if codings and (lengths or version == "1.0"):
-        raise Refused(400, "A request has either a Content-Length or, in HTTP/1.1, a Transfer-Encoding.")
-    if lengths > 1:
-        raise Refused(400, "A request has one Content-Length.")
-    if codings and codings != [b"chunked"]:
-        raise Refused(501, "The only Transfer-Encoding that is understood is chunked.")

@@ -16,8 +16,8 @@ from uvicorn.server import ServerState
 from gateway import app
 from gateway.clock import SystemClock
 from gateway.config import Destination, load
-from gateway.dispatch import Lane
 from gateway.forward import Forwarder
+from gateway.lane import Lane
 from gateway.log import set_up
 from gateway.metrics import Metrics
 from gateway.model import Accepted, Claim, Delivered, Event, Outcome, Webhook

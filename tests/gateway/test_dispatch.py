@@ -7,8 +7,9 @@ from collections import defaultdict
 import pytest
 
 from gateway.config import Destination
-from gateway.dispatch import Dispatcher, Lane
+from gateway.dispatch import Dispatcher
 from gateway.errors import StoreUnavailable
+from gateway.lane import Lane
 from gateway.metrics import Metrics
 from gateway.retry import RetryPolicy
 from gateway.store import Standing

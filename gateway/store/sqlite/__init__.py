@@ -23,12 +23,10 @@ from gateway.store import (
     StandingChange,
     Stats,
 )
-from gateway.store.sqlite import accept, dispatch, file, prune, read, replay, standing
+from gateway.store.sqlite import accept, clock, dispatch, file, leases, prune, read, replay, standing
 from gateway.store.sqlite.disk import Disk
 from gateway.store.sqlite.reader import Reader
 from gateway.store.sqlite.writer import Writer
-
-FOREVER = 2**62
 
 
 class SqliteStore:
@@ -90,10 +88,10 @@ class SqliteStore:
         )
 
     async def give_back(self, claims: Sequence[Claim], *, now: int) -> None:
-        await self._writer.submit(lambda db: dispatch.give_back(db, claims, now=now))
+        await self._writer.submit(lambda db: leases.give_back(db, claims, now=now))
 
     async def end_leases(self, *, now: int) -> int:
-        return await self._writer.submit(lambda db: dispatch.end_leases(db, ended_by=now, now=now))
+        return await self._writer.submit(lambda db: leases.end_leases(db, ended_by=now, now=now))
 
     async def set_standing(
         self, destination: DestinationName, change: StandingChange, *, now: int
@@ -105,7 +103,7 @@ class SqliteStore:
             await self._writer.submit(lambda db: standing.quiet(db, destination, until=until))
 
     async def clock_stepped(self, by_ms: int) -> None:
-        await self._writer.submit(lambda db: dispatch.clock_stepped(db, by_ms), must=True)
+        await self._writer.submit(lambda db: clock.clock_stepped(db, by_ms), must=True)
 
     async def replay(
         self, event_id: EventId, destinations: Sequence[DestinationName], *, now: int
@@ -192,8 +190,8 @@ def _begin(
 ) -> int | None:
     """Takes every lease back, and follows a clock that was set back. Of a copy: pauses every destination as of when it was made, and says when that was."""
     connection.execute("BEGIN IMMEDIATE")
-    dispatch.end_leases(connection, ended_by=FOREVER, now=now)
-    dispatch.follow_set_back(connection, destinations, now=now)
+    leases.end_leases(connection, ended_by=dispatch.FOREVER, now=now)
+    clock.follow_set_back(connection, destinations, now=now)
     standing.forget_quiet(connection, now=now)
     copied = connection.execute("SELECT at FROM copied").fetchone()
     if copied is not None:

@@ -11,26 +11,6 @@ from gateway.store.sqlite import standing
 from gateway.store.sqlite.read import EVENT_COLUMNS, event_from_row
 from gateway.store.sqlite.standing import STOPPED_MS
 
-# An attempt that nobody finished stays visible in the delivery's history.
-NOTE_INTERRUPTED = """
-INSERT INTO attempts (delivery_id, number, started_at, duration_ms, outcome, response)
-SELECT id, attempts, leased_at, max(0, :now - leased_at), 'interrupted', x'' FROM deliveries
-WHERE lease_until <= :ended_by
-"""
-
-END_LEASES = "UPDATE deliveries SET lease_until = NULL, leased_at = NULL WHERE lease_until <= :ended_by"
-
-NOTE_ONE_INTERRUPTED = """
-INSERT INTO attempts (delivery_id, number, started_at, duration_ms, outcome, response)
-SELECT id, attempts, leased_at, max(0, :now - leased_at), 'interrupted', x'' FROM deliveries
-WHERE id = :id AND attempts = :attempt AND lease_until IS NOT NULL
-"""
-
-END_ONE_LEASE = """
-UPDATE deliveries SET lease_until = NULL, leased_at = NULL
-WHERE id = :id AND attempts = :attempt AND lease_until IS NOT NULL
-"""
-
 # Deliveries that have held back later ones of their key for long enough.
 YIELD = """
 UPDATE deliveries INDEXED BY deliveries_yielding SET yielded = 1
@@ -107,22 +87,6 @@ INSERT INTO attempts (delivery_id, number, started_at, duration_ms, outcome, sta
 VALUES (:id, :attempt, :started_at, :duration_ms, :outcome, :status, :error, :response)
 """
 
-# Every time that says when something happens next; what has happened stays as it was noted.
-STEP = """
-UPDATE deliveries SET next_attempt_at = next_attempt_at + :by, running_since = running_since + :by,
-  yields_at = yields_at + :by, queued_at = queued_at + :by, leased_at = leased_at + :by, lease_until = lease_until + :by
-WHERE state = 'pending'
-"""
-
-STEP_STANDING = """
-UPDATE destinations SET paused_at = paused_at + :by, held_at = held_at + :by, quiet_until = quiet_until + :by,
-  stopped_at = stopped_at + :by
-"""
-
-NEWEST_PENDING = """
-SELECT queued_at FROM deliveries WHERE destination = :destination AND state = 'pending' ORDER BY id DESC LIMIT 1
-"""
-
 FOREVER = 2**62
 
 
@@ -151,23 +115,6 @@ def claim(
         return Claimed(claims, now, stands)
     (next_at,) = db.execute(NEXT_AT, row).fetchone()
     return Claimed(claims, next_at, stands)
-
-
-def end_leases(db: sqlite3.Connection, *, ended_by: int, now: int) -> int:
-    """Leases that ended by `ended_by` are over; what they were for is due again."""
-    db.execute(NOTE_INTERRUPTED, {"ended_by": ended_by, "now": now})
-    return db.execute(END_LEASES, {"ended_by": ended_by}).rowcount
-
-
-def give_back(db: sqlite3.Connection, claims: Sequence[Claim], *, now: int) -> None:
-    for one in claims:
-        end_lease(db, one.delivery_id, attempt=one.attempt, now=now)
-
-
-def end_lease(db: sqlite3.Connection, delivery_id: int, *, attempt: int, now: int) -> None:
-    row = {"id": delivery_id, "attempt": attempt, "now": now}
-    db.execute(NOTE_ONE_INTERRUPTED, row)
-    db.execute(END_ONE_LEASE, row)
 
 
 def record(
@@ -208,22 +155,6 @@ def record(
 def promote(db: sqlite3.Connection, *, destination: DestinationName, key: str, now: int) -> bool:
     """Whether a later delivery of the key became due."""
     return db.execute(PROMOTE, {"destination": destination, "key": key, "now": now}).rowcount > 0
-
-
-def clock_stepped(db: sqlite3.Connection, by_ms: int) -> None:
-    db.execute(STEP, {"by": by_ms})
-    db.execute(STEP_STANDING, {"by": by_ms})
-
-
-def follow_set_back(db: sqlite3.Connection, destinations: Sequence[DestinationName], *, now: int) -> None:
-    """Where the clock was set back while nobody ran: what waits is then not from the future, and due as it was."""
-    newest = [
-        row[0]
-        for destination in destinations
-        if (row := db.execute(NEWEST_PENDING, {"destination": destination}).fetchone())
-    ]
-    if newest and max(newest) > now:
-        clock_stepped(db, now - max(newest))
 
 
 def _wait(stands: Standing, *, probe: bool, now: int) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.model import DestinationName, EventId, ReplayId
 from gateway.store import EventFilter, Queueing, ReplayRecord, ReplayState
-from gateway.store.sqlite import dispatch
+from gateway.store.sqlite import dispatch, leases
 from gateway.store.sqlite.accept import insert_delivery
 from gateway.store.sqlite.standing import STOPPED_MS
 
@@ -106,7 +106,7 @@ def replay(
 def discard(db: sqlite3.Connection, event_id: EventId, *, now: int) -> list[DestinationName]:
     pending = db.execute(PENDING, {"id": event_id}).fetchall()
     for delivery_id, destination, key, attempts in pending:
-        dispatch.end_lease(db, delivery_id, attempt=attempts, now=now)
+        leases.end_lease(db, delivery_id, attempt=attempts, now=now)
         db.execute(DISCARD, {"id": delivery_id, "now": now})
         if key is not None:
             dispatch.promote(db, destination=destination, key=key, now=now)

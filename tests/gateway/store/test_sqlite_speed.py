@@ -8,16 +8,16 @@ import pytest
 
 from gateway.model import Delivered
 from gateway.store import Room
-from gateway.store.sqlite import accept, dispatch, prune, read, replay, standing
+from gateway.store.sqlite import accept, clock, dispatch, leases, prune, read, replay, standing
 from tests.support.store import LEASE, NOW, A, event, open_store, outcome
 
 SMALL = ("destinations", "replays", "delivery_counts", "CONSTANT ROW", "(subquery")
 """A row for each destination or replay; reading all of it is nothing."""
 
 READS_MUCH = {
-    "dispatch.END_LEASES": "the leased ones alone: SCAN deliveries USING INDEX deliveries_leased_key",
-    "dispatch.NOTE_INTERRUPTED": "the leased ones alone: SCAN deliveries USING INDEX deliveries_leased_key",
-    "dispatch.STEP": "the pending ones alone: SCAN deliveries USING INDEX deliveries_pending",
+    "leases.END_LEASES": "the leased ones alone: SCAN deliveries USING INDEX deliveries_leased_key",
+    "leases.NOTE_INTERRUPTED": "the leased ones alone: SCAN deliveries USING INDEX deliveries_leased_key",
+    "clock.STEP": "the pending ones alone: SCAN deliveries USING INDEX deliveries_pending",
     "read.EVENTS pending": "the pending ones alone: SCAN deliveries USING INDEX deliveries_pending",
     "read.PAGE pending": "the pending ones alone: SCAN deliveries USING INDEX deliveries_pending",
     "read.COUNT dead": "the dead ones alone: SCAN f USING INDEX deliveries_dead",
@@ -47,7 +47,7 @@ WAYS = {
 def statements():
     """Every one that the store is made of, by module and name."""
     found = {}
-    for module in (accept, dispatch, standing, replay, prune, read):
+    for module in (accept, clock, dispatch, leases, standing, replay, prune, read):
         of = module.__name__.rpartition(".")[2]
         for name, value in vars(module).items():
             if isinstance(value, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE)", value):

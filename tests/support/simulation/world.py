@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import Destination, Retention
-from gateway.dispatch import LOOK_SECONDS, Dispatcher, Lane
+from gateway.dispatch import Dispatcher
 from gateway.errors import StoreUnavailable
+from gateway.lane import LOOK_SECONDS, Lane
 from gateway.log import LOGGER
 from gateway.metrics import Metrics
 from gateway.model import DestinationName, EventId, ReplayId

@@ -1,0 +1,254 @@
+"""The way to one destination: takes its due deliveries from the store, has them forwarded, and records what came of it.
+
+Memory is bounded by `max_in_flight`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.clock import Clock
+from gateway.config import Destination
+from gateway.errors import StoreUnavailable
+from gateway.log import emit
+from gateway.metrics import Metrics, Series
+from gateway.model import Claim, Dead, Delivered, Outcome, RetryAt, Verdict
+from gateway.pace import Pace, quiet_until
+from gateway.retry import QUIET_STATUSES, judge
+from gateway.store import StandingChange, Store
+
+LEASE_MARGIN_SECONDS = 30
+"""Beyond an attempt's time-out: for the results that wait to be recorded."""
+LOOK_SECONDS = 1.0
+"""How often a destination with nothing due is looked at without being woken."""
+STORE_RETRY_SECONDS = 1.0
+
+CHANGES: dict[StandingChange, tuple[str, int]] = {
+    "hold": ("destination.held", logging.ERROR),
+    "release": ("destination.released", logging.INFO),
+}
+
+
+class Forwards(Protocol):
+    async def forward(self, claim: Claim) -> Outcome: ...
+
+
+class Lane:
+    """The way to one destination."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        store: Store,
+        forwarder: Forwards,
+        clock: Clock,
+        metrics: Metrics,
+        rng: random.Random,
+    ) -> None:
+        self._destination = destination
+        self._store = store
+        self._forwarder = forwarder
+        self._clock = clock
+        self._attempts = Series(metrics.attempts)
+        self._dead = Series(metrics.dead)
+        self._attempt_duration = metrics.attempt_duration.labels(destination.name)
+        self._delivery_latency = metrics.delivery_latency.labels(destination.name)
+        self._retries = metrics.retries.labels(destination.name)
+        self._rng = rng
+        self._pace = Pace(
+            max_in_flight=destination.max_in_flight, rate_per_second=destination.rate_per_second
+        )
+        self._in_flight: dict[asyncio.Task[None], Claim] = {}
+        self._stepped_ms = 0
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something may be due."""
+        self._wake.set()
+
+    def look(self) -> None:
+        """Its standing was changed by hand; what the store says of it is asked for at once."""
+        self._pace.look()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled; attempts under way go on then, and `stop` ends them."""
+        while True:
+            self._wake.clear()
+            try:
+                next_at = await self.step()
+            except StoreUnavailable as error:
+                self._emit_error("store.unavailable", error=str(error))
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001 - a fault here must not end deliveries for good
+                self._emit_error("dispatch.failed", error=repr(error))
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+            else:
+                await self._sleep_until(next_at)
+
+    async def step(self) -> int | None:
+        """Claims what is due and there is room for, and begins its attempts. When to look again, in Unix ms."""
+        while True:
+            now = self._clock.now_ms()
+            turn = self._pace.turn(in_flight=len(self._in_flight), again_in_flight=self._again(), now=now)
+            if not turn.room.total:
+                return turn.look_at
+            stepped_ms = self._stepped_ms
+            claimed = await self._store.claim(
+                self._destination.name,
+                room=turn.room,
+                probe=turn.probe,
+                now=now,
+                lease_until=now + round((self._destination.timeout_seconds + LEASE_MARGIN_SECONDS) * 1000),
+            )
+            now = self._clock.now_ms()  # the store may have taken its time
+            was_held = self._pace.held
+            self._pace.follow(claimed.standing, now=now)
+            self._begin(claimed.claims, stepped_ms=stepped_ms, now=now)
+            if len(claimed.claims) < turn.room.total and self._pace.held == was_held:
+                return claimed.next_at
+
+    def clock_stepped(self, by_ms: int) -> None:
+        """What was claimed counts from times of the clock before; see `Store.clock_stepped`."""
+        self._pace.clock_stepped(by_ms)
+        self._stepped_ms += by_ms
+
+    async def drain(self) -> None:
+        """Waits for the attempts under way."""
+        while self._in_flight:
+            await asyncio.wait(list(self._in_flight))
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """Lets attempts under way finish; those that do not in time are given back."""
+        if self._in_flight:
+            await asyncio.wait(list(self._in_flight), timeout=grace_seconds)
+        unfinished = dict(self._in_flight)
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        if unfinished:
+            with contextlib.suppress(StoreUnavailable):  # the next start takes the leases back
+                await self._store.give_back(list(unfinished.values()), now=self._clock.now_ms())
+
+    async def _sleep_until(self, next_at: int | None) -> None:
+        seconds = LOOK_SECONDS
+        if next_at is not None:
+            seconds = min(seconds, max(0.0, (next_at - self._clock.now_ms()) / 1000))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    def _emit_error(self, event: str, **fields: str) -> None:
+        emit(event, level=logging.ERROR, destination=self._destination.name, **fields)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        del self._in_flight[task]
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            emit(
+                "delivery.failed", level=logging.ERROR, destination=self._destination.name, error=repr(error)
+            )
+
+    def _again(self) -> int:
+        return sum(claim.again for claim in self._in_flight.values())
+
+    def _begin(self, claims: Sequence[Claim], *, stepped_ms: int, now: int) -> None:
+        again = sum(claim.again for claim in claims)
+        self._pace.claimed(first=len(claims) - again, again=again, now=now)
+        for claim in claims:
+            task = asyncio.create_task(self._deliver(claim, stepped_ms=stepped_ms))
+            self._in_flight[task] = claim
+            task.add_done_callback(self._finish)
+
+    async def _deliver(self, claim: Claim, *, stepped_ms: int) -> None:
+        outcome = await self._forwarder.forward(claim)
+        now, judged_ms = self._clock.now_ms(), self._stepped_ms
+        change = self._pace.observe(claim, outcome, now=now)
+        verdict = judge(
+            outcome,
+            tries=claim.tries,
+            live_since=claim.live_since + judged_ms - stepped_ms,
+            now=now,
+            policy=self._destination.retry,
+            dead_on=self._destination.dead_on,
+            held=self._pace.held and change is None,
+            jitter=self._rng.uniform(-1, 1),
+        )
+        if change is not None or outcome.status in QUIET_STATUSES:
+            await self._stand(outcome, change, now=now)
+        counted = await self._record(claim, outcome, verdict, stepped_ms=judged_ms, now=now)
+        self._observe(claim, outcome, verdict, now=now, counted=counted)
+
+    async def _stand(self, outcome: Outcome, change: StandingChange | None, *, now: int) -> None:
+        """What the attempt says of the destination itself. A store that cannot take it now learns it from the next attempt."""
+        name = self._destination.name
+        try:
+            if change is not None:
+                await self._store.set_standing(name, change, now=now)
+                event, level = CHANGES[change]
+                emit(event, level=level, destination=name)
+            horizon_ms = round(self._destination.retry.horizon_hours * 3_600_000)
+            if until := quiet_until(outcome, now=now, horizon_ms=horizon_ms):
+                await self._store.quiet(name, until=until, now=now)
+                emit("destination.quiet", level=logging.WARNING, destination=name, until=until)
+        except StoreUnavailable as error:
+            self._emit_error("store.unavailable", error=str(error))
+
+    async def _record(
+        self, claim: Claim, outcome: Outcome, verdict: Verdict, *, stepped_ms: int, now: int
+    ) -> bool:
+        """Until the store takes it or the lease is over: then somebody else makes the attempt again."""
+        wait = self._destination.order_wait_seconds
+        yields_at = now + round(wait * 1000) if wait and isinstance(verdict, RetryAt) else None
+        deadline = self._clock.monotonic() + LEASE_MARGIN_SECONDS
+        while True:
+            by_ms = self._stepped_ms - stepped_ms  # since the verdict
+            try:
+                finished = await self._store.record(
+                    claim,
+                    outcome,
+                    _moved(verdict, by_ms),
+                    now=now + by_ms,
+                    yields_at=None if yields_at is None else yields_at + by_ms,
+                )
+            except StoreUnavailable as error:
+                emit("store.unavailable", level=logging.ERROR, event_id=claim.event.id, error=str(error))
+                if self._clock.monotonic() >= deadline:
+                    return False
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+            else:
+                return finished.counted
+
+    def _observe(self, claim: Claim, outcome: Outcome, verdict: Verdict, *, now: int, counted: bool) -> None:
+        name = self._destination.name
+        self._attempts[name, outcome.kind].inc()
+        self._attempt_duration.observe(outcome.duration_ms / 1000)
+        if claim.attempt > 1:
+            self._retries.inc()
+        fields = {"event_id": claim.event.id, "destination": name, "attempt": claim.attempt}
+        emit(
+            "delivery.attempted",
+            level=logging.INFO if outcome.kind == "success" else logging.WARNING,
+            **fields,
+            outcome=outcome.kind,
+            status=outcome.status,
+            error=outcome.error,
+            duration_ms=outcome.duration_ms,
+            retry_at=verdict.at if isinstance(verdict, RetryAt) else None,
+            counted=counted,
+        )
+        if not counted:
+            return
+        if isinstance(verdict, Delivered):
+            self._delivery_latency.observe(max(0, now - claim.queued_at) / 1000)
+        if isinstance(verdict, Dead):
+            self._dead[name, verdict.reason].inc()
+            emit("delivery.dead", level=logging.ERROR, **fields, reason=verdict.reason)
+
+
+def _moved(verdict: Verdict, by_ms: int) -> Verdict:
+    return RetryAt(verdict.at + by_ms, counts=verdict.counts) if isinstance(verdict, RetryAt) else verdict
