@@ -1,5 +1,6 @@
 """Brings a store to this version's schema, one numbered file a transaction. A migration never changes."""
 
+import functools
 import re
 import sqlite3
 from importlib.resources import files
@@ -10,6 +11,7 @@ MIGRATIONS = files("gateway.store.sqlite") / "migrations"
 FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
+@functools.cache
 def migrations() -> list[tuple[int, str]]:
     """(number, SQL), ascending."""
     found = [(FILE_NAME.fullmatch(file.name), file) for file in MIGRATIONS.iterdir()]
