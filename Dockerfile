@@ -23,8 +23,7 @@ RUN rm -rf "$(python -c 'import os, pip; print(os.path.dirname(pip.__file__))')"
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/app \
     PYTHONSAFEPATH=1 \
-    PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONDONTWRITEBYTECODE=1
 COPY LICENSE NOTICE /usr/share/doc/app/
 WORKDIR /data
 VOLUME /data

@@ -78,9 +78,8 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
     replayer = Replayer(store=store, choice=choice, wake=dispatcher.wake, clock=clock)
     ingest = Ingest(
         sources,
-        store=store,
+        accepts=dispatcher,
         router=router,
-        wake=dispatcher.wake,
         clock=clock,
         metrics=metrics,
         new_event_id=EventIds(),

@@ -8,7 +8,7 @@ from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
 from gateway.lane import Lane
 from gateway.log import emit
-from gateway.model import DestinationName
+from gateway.model import Accepted, DestinationName, Event
 from gateway.store import Store
 
 KEEP_SECONDS = 1.0
@@ -25,6 +25,27 @@ class Dispatcher:
     def start(self) -> None:
         self._tasks = [asyncio.create_task(lane.run()) for lane in self._lanes.values()]
         self._tasks.append(asyncio.create_task(self._keep_running()))
+
+    async def accept(self, event: Event, *, same_id_is_duplicate: bool) -> Accepted:
+        """As `Store.accept`; where a lane has room and nothing else is due, the first attempt begins without a claim."""
+        places = {
+            name: place
+            for name in event.destinations
+            if (lane := self._lanes.get(name)) is not None and (place := lane.reserve()) is not None
+        }
+        try:
+            accepted = await self._store.accept(
+                event,
+                same_id_is_duplicate=same_id_is_duplicate,
+                leases={name: place.lease_until for name, place in places.items()},
+            )
+            for claim in accepted.claims:
+                self._lanes[claim.destination].take(places.pop(claim.destination), claim)
+        finally:
+            for name in places:
+                self._lanes[name].forgo()
+        self.wake(accepted.due)
+        return accepted
 
     def wake(self, destinations: Iterable[DestinationName]) -> None:
         for name in destinations:

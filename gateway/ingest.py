@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,7 +17,6 @@ from gateway.log import emit
 from gateway.metrics import Metrics, Series
 from gateway.model import (
     Accepted,
-    DestinationName,
     Event,
     EventId,
     Rejected,
@@ -30,7 +29,6 @@ from gateway.patience import Patience
 from gateway.problem import problem
 from gateway.route import Router
 from gateway.selector import Content, Selector
-from gateway.store import Store
 
 PATH = "/webhooks/"
 """What follows it is the name of a source."""
@@ -85,6 +83,12 @@ class Stored:
         await send({"type": "http.response.body", "body": self._body})
 
 
+class Accepts(Protocol):
+    async def accept(self, event: Event, *, same_id_is_duplicate: bool) -> Accepted:
+        """Returns when it is on disk. Raise StoreUnavailable."""
+        ...
+
+
 class Ingest:
     """An ASGI application for all paths below `PATH`. It answers every method itself."""
 
@@ -92,18 +96,16 @@ class Ingest:
         self,
         sources: dict[SourceName, Source],
         *,
-        store: Store,
+        accepts: Accepts,
         router: Router,
-        wake: Callable[[tuple[DestinationName, ...]], None],
         clock: Clock,
         metrics: Metrics,
         new_event_id: Callable[[int], EventId],
         max_body_bytes: int,
     ) -> None:
         self._sources = sources
-        self._store = store
+        self._accepts = accepts
         self._router = router
-        self._wake = wake
         self._clock = clock
         self._accept_duration = metrics.accept_duration
         self._webhooks = Series(metrics.webhooks)
@@ -192,14 +194,12 @@ class Ingest:
         event = self._event(source, verified)
         try:
             accepted = await self._patience.limit(
-                self._store.accept(event, same_id_is_duplicate=source.same_id == "duplicate")
+                self._accepts.accept(event, same_id_is_duplicate=source.same_id == "duplicate")
             )
         except StoreUnavailable as error:
             return self._refuse(source.name, Rejected("unavailable", str(error)))
         except TimeoutError:
             return self._refuse(source.name, Rejected("unavailable", "the store did not answer in time"))
-        if accepted.status == "accepted":
-            self._wake(event.destinations)
         if verified.secret >= 0:
             self._secret_used[source.name, str(verified.secret)].inc()
         self._count(event, accepted, started=started)

@@ -1,6 +1,6 @@
 """The way to one destination: takes its due deliveries from the store, has them forwarded, and records what came of it.
 
-Memory is bounded by `max_in_flight`.
+Memory is bounded by twice `max_in_flight`: attempts under way, and results that wait for the store.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.clock import Clock
@@ -18,7 +19,7 @@ from gateway.metrics import Metrics, Series
 from gateway.model import Claim, Dead, Delivered, Outcome, RetryAt, Verdict
 from gateway.pace import Pace, quiet_until
 from gateway.retry import QUIET_STATUSES, judge
-from gateway.store import StandingChange, Store
+from gateway.store import Finished, Standing, StandingChange, Store
 
 LEASE_MARGIN_SECONDS = 30
 """Beyond an attempt's time-out: for the results that wait to be recorded."""
@@ -34,6 +35,15 @@ CHANGES: dict[StandingChange, tuple[str, int]] = {
 
 class Forwards(Protocol):
     async def forward(self, claim: Claim) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Of an attempt that may begin."""
+
+    lease_until: int
+    stepped_ms: int
+    """How far the clock had been set when the place was given."""
 
 
 class Lane:
@@ -62,23 +72,49 @@ class Lane:
         self._pace = Pace(
             max_in_flight=destination.max_in_flight, rate_per_second=destination.rate_per_second
         )
-        self._in_flight: dict[asyncio.Task[None], Claim] = {}
+        self._claims: dict[asyncio.Task[None], Claim] = {}
+        """Every one whose result is not in the store."""
+        self._in_flight = 0
+        """Attempts under way."""
+        self._again_in_flight = 0
+        """Of these, retries and replays."""
+        self._reserved = 0
+        self._caught_up = False
+        """Nothing is due that is not under way: the last claim found no more, and nothing was heard of since."""
         self._stepped_ms = 0
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
         """Something may be due."""
+        self._caught_up = False
         self._wake.set()
 
     def look(self) -> None:
         """Its standing was changed by hand; what the store says of it is asked for at once."""
         self._pace.look()
-        self._wake.set()
+        self.wake()
+
+    def reserve(self) -> Place | None:
+        """A place for what is accepted next, so that it need not be claimed; None where it has to queue.
+
+        To be ended by `take` or `forgo`.
+        """
+        if not self._caught_up or not self._pace.has_place(in_flight=self._taken()):
+            return None
+        self._reserved += 1
+        return Place(self._lease_until(self._clock.now_ms()), self._stepped_ms)
+
+    def take(self, place: Place, claim: Claim) -> None:
+        self._reserved -= 1
+        self._begin([claim], stepped_ms=place.stepped_ms, now=self._clock.now_ms())
+
+    def forgo(self) -> None:
+        self._reserved -= 1
+        self._have_room()
 
     async def run(self) -> None:
         """Until cancelled; attempts under way go on then, and `stop` ends them."""
         while True:
-            self._wake.clear()
             try:
                 next_at = await self.step()
             except StoreUnavailable as error:
@@ -93,8 +129,10 @@ class Lane:
     async def step(self) -> int | None:
         """Claims what is due and there is room for, and begins its attempts. When to look again, in Unix ms."""
         while True:
+            self._caught_up = False
+            self._wake.clear()
             now = self._clock.now_ms()
-            turn = self._pace.turn(in_flight=len(self._in_flight), again_in_flight=self._again(), now=now)
+            turn = self._pace.turn(in_flight=self._taken(), again_in_flight=self._again_in_flight, now=now)
             if not turn.room.total:
                 return turn.look_at
             stepped_ms = self._stepped_ms
@@ -103,13 +141,14 @@ class Lane:
                 room=turn.room,
                 probe=turn.probe,
                 now=now,
-                lease_until=now + round((self._destination.timeout_seconds + LEASE_MARGIN_SECONDS) * 1000),
+                lease_until=self._lease_until(now),
             )
             now = self._clock.now_ms()  # the store may have taken its time
             was_held = self._pace.held
             self._pace.follow(claimed.standing, now=now)
             self._begin(claimed.claims, stepped_ms=stepped_ms, now=now)
             if len(claimed.claims) < turn.room.total and self._pace.held == was_held:
+                self._caught_up = not self._wake.is_set() and claimed.standing == Standing()
                 return claimed.next_at
 
     def clock_stepped(self, by_ms: int) -> None:
@@ -119,14 +158,14 @@ class Lane:
 
     async def drain(self) -> None:
         """Waits for the attempts under way."""
-        while self._in_flight:
-            await asyncio.wait(list(self._in_flight))
+        while self._claims:
+            await asyncio.wait(list(self._claims))
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Lets attempts under way finish; those that do not in time are given back."""
-        if self._in_flight:
-            await asyncio.wait(list(self._in_flight), timeout=grace_seconds)
-        unfinished = dict(self._in_flight)
+        if self._claims:
+            await asyncio.wait(list(self._claims), timeout=grace_seconds)
+        unfinished = dict(self._claims)
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
@@ -145,27 +184,38 @@ class Lane:
     def _emit_error(self, event: str, **fields: str) -> None:
         emit(event, level=logging.ERROR, destination=self._destination.name, **fields)
 
+    def _lease_until(self, now: int) -> int:
+        return now + round((self._destination.timeout_seconds + LEASE_MARGIN_SECONDS) * 1000)
+
     def _finish(self, task: asyncio.Task[None]) -> None:
-        del self._in_flight[task]
-        self._wake.set()
+        del self._claims[task]
+        self._have_room()
         if not task.cancelled() and (error := task.exception()) is not None:
             emit(
                 "delivery.failed", level=logging.ERROR, destination=self._destination.name, error=repr(error)
             )
 
-    def _again(self) -> int:
-        return sum(claim.again for claim in self._in_flight.values())
+    def _taken(self) -> int:
+        """Places that are not free. Results that wait for the store take up those that they are over `max_in_flight` by."""
+        waiting = len(self._claims) - self._destination.max_in_flight
+        return max(self._in_flight, waiting) + self._reserved
+
+    def _have_room(self) -> None:
+        if not self._caught_up:
+            self._wake.set()
 
     def _begin(self, claims: Sequence[Claim], *, stepped_ms: int, now: int) -> None:
         again = sum(claim.again for claim in claims)
         self._pace.claimed(first=len(claims) - again, again=again, now=now)
+        self._in_flight += len(claims)
+        self._again_in_flight += again
         for claim in claims:
             task = asyncio.create_task(self._deliver(claim, stepped_ms=stepped_ms))
-            self._in_flight[task] = claim
+            self._claims[task] = claim
             task.add_done_callback(self._finish)
 
     async def _deliver(self, claim: Claim, *, stepped_ms: int) -> None:
-        outcome = await self._forwarder.forward(claim)
+        outcome = await self._forward(claim)
         now, judged_ms = self._clock.now_ms(), self._stepped_ms
         change = self._pace.observe(claim, outcome, now=now)
         verdict = judge(
@@ -180,8 +230,18 @@ class Lane:
         )
         if change is not None or outcome.status in QUIET_STATUSES:
             await self._stand(outcome, change, now=now)
-        counted = await self._record(claim, outcome, verdict, stepped_ms=judged_ms, now=now)
-        self._observe(claim, outcome, verdict, now=now, counted=counted)
+        finished = await self._record(claim, outcome, verdict, stepped_ms=judged_ms, now=now)
+        if finished.released or isinstance(verdict, RetryAt) or change is not None:
+            self.wake()
+        self._observe(claim, outcome, verdict, now=now, counted=finished.counted)
+
+    async def _forward(self, claim: Claim) -> Outcome:
+        try:
+            return await self._forwarder.forward(claim)
+        finally:
+            self._in_flight -= 1
+            self._again_in_flight -= claim.again
+            self._have_room()
 
     async def _stand(self, outcome: Outcome, change: StandingChange | None, *, now: int) -> None:
         """What the attempt says of the destination itself. A store that cannot take it now learns it from the next attempt."""
@@ -200,7 +260,7 @@ class Lane:
 
     async def _record(
         self, claim: Claim, outcome: Outcome, verdict: Verdict, *, stepped_ms: int, now: int
-    ) -> bool:
+    ) -> Finished:
         """Until the store takes it or the lease is over: then somebody else makes the attempt again."""
         wait = self._destination.order_wait_seconds
         yields_at = now + round(wait * 1000) if wait and isinstance(verdict, RetryAt) else None
@@ -208,7 +268,7 @@ class Lane:
         while True:
             by_ms = self._stepped_ms - stepped_ms  # since the verdict
             try:
-                finished = await self._store.record(
+                return await self._store.record(
                     claim,
                     outcome,
                     _moved(verdict, by_ms),
@@ -218,10 +278,8 @@ class Lane:
             except StoreUnavailable as error:
                 emit("store.unavailable", level=logging.ERROR, event_id=claim.event.id, error=str(error))
                 if self._clock.monotonic() >= deadline:
-                    return False
+                    return Finished(counted=False, released=False)
                 await asyncio.sleep(STORE_RETRY_SECONDS)
-            else:
-                return finished.counted
 
     def _observe(self, claim: Claim, outcome: Outcome, verdict: Verdict, *, now: int, counted: bool) -> None:
         name = self._destination.name

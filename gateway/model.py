@@ -73,18 +73,6 @@ class Event:
     destinations: tuple[DestinationName, ...]
 
 
-AcceptStatus = Literal["accepted", "unrouted", "duplicate"]
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    event_id: EventId
-    """The first one's, for a duplicate."""
-    status: AcceptStatus
-    id_reused: bool = False
-    """The dedupe key was known, but with another body: stored as a new event."""
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A delivery leased for one attempt."""
@@ -102,6 +90,22 @@ class Claim:
     """Unix ms of the acceptance or the replay."""
     live_since: int
     """Unix ms from which the retry horizon counts: queued or released by its ordering key, later by the time held or paused."""
+
+
+AcceptStatus = Literal["accepted", "unrouted", "duplicate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    event_id: EventId
+    """The first one's, for a duplicate."""
+    status: AcceptStatus
+    id_reused: bool = False
+    """The dedupe key was known, but with another body: stored as a new event."""
+    claims: tuple[Claim, ...] = ()
+    """Deliveries that were leased at once."""
+    due: tuple[DestinationName, ...] = ()
+    """Those that have a delivery to claim now; not those whose delivery waits for its key, or that stand still."""
 
 
 OutcomeKind = Literal[

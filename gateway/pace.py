@@ -40,6 +40,9 @@ class Pace:
         self.held = False
         self._probe_at = 0
         self._probe_seconds = FIRST_PROBE_SECONDS
+        self._probe_again_next = False
+        """Probes are of what was tried and of what was not by turns, so that neither waits for all of the other: any number
+        of events that always fail must not keep a destination held for those that would not."""
 
     def turn(self, *, in_flight: int, again_in_flight: int, now: int) -> Turn:
         """`again_in_flight` of the attempts `in_flight` are retries or replays. `now` in Unix ms."""
@@ -48,13 +51,17 @@ class Pace:
                 return Turn(Room(0, 0))
             if now < self._probe_at:
                 return Turn(Room(0, 0), look_at=self._probe_at)
-            return Turn(Room(1, 1), probe=True)
+            return Turn(Room(1, int(self._probe_again_next)), probe=True)
         free = max(0, self._parallel - in_flight)
         if free and self._bucket is not None:
             free = min(free, self._bucket.level(now))
             if not free:
                 return Turn(Room(0, 0), look_at=self._bucket.next_at(now))
         return Turn(Room(free, max(0, min(self._share(free), self._share(self._parallel) - again_in_flight))))
+
+    def has_place(self, *, in_flight: int) -> bool:
+        """Whether an attempt could begin right now, without asking what else is due."""
+        return not self.held and self._bucket is None and in_flight < self._parallel
 
     def claimed(self, *, first: int, again: int, now: int) -> None:
         """So many attempts begin."""
@@ -119,6 +126,7 @@ class Pace:
         if now >= self._probe_at:
             self._probe_seconds = min(LONGEST_PROBE_SECONDS, self._probe_seconds * 2)
             self._probe_at = now + round(self._probe_seconds * 1000)
+            self._probe_again_next = not self._probe_again_next
 
     def _release(self) -> None:
         self.held = False

@@ -141,11 +141,7 @@ class Replayer:
     def _queueing(self, record: ReplayRecord, page: list[EventRecord], *, last: bool) -> Queueing:
         cursor = record.last_seq if last else page[-1].seq
         return Queueing(
-            events=[
-                (one.event.id, self._choice.of(one, where=record.where))
-                for one in page
-                if _is_part(one, record.where)
-            ],
+            events=[(one.event.id, self._choice.of(one, where=record.where)) for one in page],
             cursor=cursor,
             last=cursor >= record.last_seq,
         )
@@ -153,13 +149,6 @@ class Replayer:
 
 def _is_meant(name: str, where: EventFilter) -> bool:
     return where.destination is None or name == where.destination
-
-
-def _is_part(record: EventRecord, where: EventFilter) -> bool:
-    """Who asks for what is dead at one destination does not mean events that are dead at another."""
-    if where.state != "dead" or where.destination is None:
-        return True
-    return any(one.state == "dead" and one.destination == where.destination for one in record.deliveries)
 
 
 def _emit_end(record: ReplayRecord) -> None:

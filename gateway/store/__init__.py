@@ -4,7 +4,7 @@ One transaction is one method. Times are Unix ms and always given: a store asks 
 StoreUnavailable; then nothing was changed, or (after a time-out) it may have been.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -171,9 +171,19 @@ class Queueing:
     """Nothing that matches is left."""
 
 
+NO_LEASES: Mapping[DestinationName, int] = {}
+
+
 class Store(Protocol):
-    async def accept(self, event: Event, *, same_id_is_duplicate: bool) -> Accepted:
-        """Event, dedupe key and deliveries in one transaction that is on disk when this returns."""
+    async def accept(
+        self, event: Event, *, same_id_is_duplicate: bool, leases: Mapping[DestinationName, int] = NO_LEASES
+    ) -> Accepted:
+        """Event, dedupe key and deliveries in one transaction that is on disk when this returns.
+
+        `leases` says for which destinations a delivery that is due at once is leased at once, and until when: that saves
+        the claim. It is not where its key is busy or the destination stands still. A caller that is cancelled gets no
+        claims; what was leased for it is given back.
+        """
         ...
 
     async def claim(
@@ -181,7 +191,8 @@ class Store(Protocol):
     ) -> Claimed:
         """Due deliveries, oldest due first, at most one of an ordering key, leased until `lease_until`.
 
-        None of a destination that is paused, quiet, or held; with `probe` the next in turn of a held one, due or not.
+        None of a destination that is paused, quiet, or held. With `probe` one of a held one, due or not: the newest of
+        those that were not tried, or where `room` has a place for them, the next in turn of those that were.
         Before that, deliveries whose time to hold back others is over let the next of their key pass.
         """
         ...
@@ -233,13 +244,13 @@ class Store(Protocol):
 
     async def count(self, where: EventFilter) -> Matched: ...
 
-    async def begin_replay(self, replay: ReplayRecord) -> None: ...
+    async def begin_replay(self, begun: ReplayRecord) -> None: ...
 
-    async def replay_page(self, replay: ReplayRecord, *, limit: int) -> list[EventRecord]:
+    async def replay_page(self, running: ReplayRecord, *, limit: int) -> list[EventRecord]:
         """The next events, oldest first, with their content, without attempts."""
         ...
 
-    async def queue_replay(self, replay: ReplayRecord, queueing: Queueing, *, now: int) -> bool:
+    async def queue_replay(self, running: ReplayRecord, queueing: Queueing, *, now: int) -> bool:
         """One step. False, and nothing changed, where somebody else has made it or the replay was cancelled."""
         ...
 

@@ -14,6 +14,8 @@ from typing import Any, Self
 from stack.leash import Leash
 from tests.support.process import ROOT
 
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+"""Unbuffered, Python drops the rest of a line of which a pipe took only a part, as it may under uvloop."""
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -40,7 +42,7 @@ class Processes:
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=ROOT,
-            env={**os.environ, **(environ or {})},
+            env={**BUFFERED, **(environ or {})},
             stdin=pipe,
             stdout=pipe,
             stderr=None if speaks else subprocess.DEVNULL,

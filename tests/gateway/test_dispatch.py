@@ -564,3 +564,120 @@ async def test_replays_leave_first_attempts_half_of_the_places(store):
     assert sorted(number < 10 for number, _ in scripted.seen) == [False, False, True, True]
     scripted.gate.set()
     await rig.lane.drain()
+
+
+# What is accepted while nothing else is due
+
+
+class Counting:
+    """A store that counts the claims it is asked for."""
+
+    def __init__(self, store):
+        self._store = store
+        self.claims = 0
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def claim(self, *arguments, **named):
+        self.claims += 1
+        return await self._store.claim(*arguments, **named)
+
+
+async def caught_up(store, scripted, **settings):
+    rig = Rig(Counting(store), scripted, **settings)
+    await rig.settle()
+    rig.store.claims = 0
+    return rig
+
+
+async def test_its_attempt_begins_without_a_claim(store):
+    rig = await caught_up(store, Scripted())
+    for number in range(5):
+        await rig.dispatcher.accept(event(number), same_id_is_duplicate=False)
+    await rig.lane.drain()
+    assert rig.scripted.seen == [(number, 1) for number in range(5)]
+    assert [await rig.state(number) for number in range(5)] == ["delivered"] * 5
+    assert rig.store.claims == 0
+
+
+async def test_no_more_attempts_begin_than_there_are_places_and_the_rest_is_claimed(store):
+    scripted = Scripted()
+    scripted.gate.clear()
+    rig = await caught_up(store, scripted, max_in_flight=3)
+    accepting = (rig.dispatcher.accept(event(number), same_id_is_duplicate=False) for number in range(8))
+    await asyncio.gather(*accepting)
+    await asyncio.sleep(0)
+    assert scripted.under_way == 3
+    scripted.gate.set()
+    await rig.settle()
+    assert scripted.most_under_way == 3
+    assert sorted(scripted.seen) == [(number, 1) for number in range(8)]
+
+
+async def test_it_takes_its_place_behind_what_is_due_already(store):
+    scripted = Scripted()
+    rig = Rig(store, scripted, max_in_flight=1)
+    await rig.accept(*(event(number) for number in range(3)))
+    await rig.dispatcher.accept(event(3), same_id_is_duplicate=False)
+    await rig.settle()
+    assert [number for number, _ in scripted.seen] == [0, 1, 2, 3]
+
+
+async def test_where_the_store_cannot_take_it_the_place_is_free_again(store):
+    rig = await caught_up(store, Scripted(), max_in_flight=1)
+    claim_all, rig.store._store = rig.store._store, Unavailable()  # noqa: SLF001 - a disk that is full
+    with pytest.raises(StoreUnavailable):
+        await rig.dispatcher.accept(event(1), same_id_is_duplicate=False)
+    rig.store._store = claim_all  # noqa: SLF001
+    await rig.dispatcher.accept(event(2), same_id_is_duplicate=False)
+    await rig.lane.drain()
+    assert rig.scripted.seen == [(2, 1)]
+    assert rig.store.claims == 0
+
+
+class Unavailable:
+    async def accept(self, *_, **__):
+        raise StoreUnavailable("it is full")
+
+
+async def test_a_destination_with_a_rate_is_asked_for_by_claims_alone(store):
+    rig = await caught_up(store, Scripted(), rate_per_second=10)
+    await rig.dispatcher.accept(event(1), same_id_is_duplicate=False)
+    await rig.lane.drain()
+    assert rig.scripted.seen == []
+    await rig.settle()
+    assert rig.scripted.seen == [(1, 1)]
+
+
+async def test_while_it_is_paused_nothing_begins_and_afterwards_all(store):
+    rig = await caught_up(store, Scripted())
+    await store.set_standing(A, "pause", now=NOW)
+    await rig.dispatcher.accept(event(1), same_id_is_duplicate=False)
+    await rig.settle()
+    assert rig.scripted.seen == []
+    await store.set_standing(A, "resume", now=NOW)
+    await rig.settle()
+    assert rig.scripted.seen == [(1, 1)]
+
+
+@pytest.mark.parametrize("poisoned", [5, 100])
+async def test_events_that_always_fail_keep_a_destination_from_no_other_for_long(store, poisoned):
+    """All of the poisoned wait; every few seconds comes one that the destination would take."""
+    scripted = Scripted()
+    rig = Rig(store, scripted, max_in_flight=8)
+    bad = [event(number, ordering_key=f"bad-{number}") for number in range(poisoned)]
+    for one in bad:
+        scripted.script[int(one.id[4:], 16)] = ["server_error"] * 10_000
+    await rig.accept(*bad)
+    await rig.settle()
+    waits = []
+    for number in range(1000, 1060):
+        await rig.accept(event(number, received_at=rig.clock.now_ms(), ordering_key=f"good-{number}"))
+        await rig.settle()
+        waits.append(0)
+        while await rig.state(number) != "delivered":
+            await rig.later(1)
+            waits[-1] += 1
+            assert waits[-1] <= 62
+    assert sorted(waits)[len(waits) // 2] <= 31

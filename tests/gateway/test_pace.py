@@ -97,13 +97,15 @@ def test_what_speaks_of_the_destination_rather_than_of_the_event(kind, status, d
 
 def test_a_held_destination_gets_one_probe_after_1_2_4_and_at_most_30_seconds():
     made, now, waits = held(), NOW, []
-    for _ in range(7):
+    for number in range(7):
         look_at = turn(made, now=now).look_at
         waits.append((look_at - now) / 1000)
         now = look_at
         assert turn(made, now=now - 1).room == Room(0, 0)
         due = turn(made, now=now)
-        assert (due.room, due.probe) == (Room(1, 1), True)
+        assert (due.room, due.probe) == (Room(1, number % 2), True), (
+            "of what was not tried and what was, by turns"
+        )
         assert turn(made, now=now, in_flight=1).room == Room(0, 0), "one at a time"
         assert made.observe(claim(), DOWN, now=now) is None
     assert waits == [1, 2, 4, 8, 16, 30, 30]

@@ -34,7 +34,7 @@ def cases(*stages: Stage):
 
 @cases(
     Stage("verified, before the store has it", Alterations(dies_before=("accept", 3)), "accepted"),
-    Stage("stored in part", Alterations(dies_at=("VALUES (3, 'first'", 1)), "accepted"),
+    Stage("stored in part", Alterations(dies_at=(", 3, 'first'", 1)), "accepted"),
     Stage("on disk, not answered", Alterations(dies_after=("accept", 3)), "duplicate"),
 )
 def test_killed_on_an_events_way_in_it_takes_the_producers_next_try_for_what_it_is(tmp_path, death, then):
@@ -51,7 +51,7 @@ def test_killed_on_an_events_way_in_it_takes_the_producers_next_try_for_what_it_
 
 
 @cases(
-    Stage("claimed, not sent", Alterations(dies_after=("claim", 1)), [2]),
+    Stage("leased as it was accepted, not sent", Alterations(dies_after=("accept", 1)), [2]),
     Stage("sent, before the record", Alterations(dies_before=("record", 1)), [1, 2]),
     Stage(
         "recorded in part",
@@ -78,6 +78,19 @@ def test_killed_on_an_events_way_out_it_repeats_only_what_was_under_way(tmp_path
                JOIN events e ON e.seq = d.event_seq WHERE e.dedupe_key = 'job-1' ORDER BY a.number""",
         )
         assert history == ([(1, "success")] if then == [1] else [(1, "interrupted"), (2, "success")])
+        assert account.faults == []
+
+
+def test_killed_between_a_claim_and_its_attempt_it_makes_another(tmp_path):
+    """What fails at first is claimed when it is due again."""
+    with scene(tmp_path, lambda attempt: DOWN if attempt.number == 1 else Reply()) as here:
+        here.gateway.start(Alterations(dies_after=("claim", 1)))
+        sending = here.begin(lambda n: n <= 1)
+        here.gateway.died()
+        here.gateway.start()
+        sending.result(20)
+        account = here.close_account()
+        assert here.destinations.numbers(1) == [1, 3]
         assert account.faults == []
 
 

@@ -39,9 +39,8 @@ def accepting(
     store = open_store(config, folder / "gateway.db", metrics)
     ingest = Ingest(
         {source.name: source for source in config.sources},
-        store=store,
+        accepts=store,
         router=Router(config.destinations),
-        wake=lambda _: None,
         clock=clock or SystemClock(),
         metrics=metrics,
         new_event_id=lambda _: EventId(fresh_id()),

@@ -1,15 +1,17 @@
 """The store in one SQLite file, owned by one process."""
 
+import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gateway.config import Retention
-from gateway.errors import StoreUnusable
+from gateway.errors import StoreUnavailable, StoreUnusable
 from gateway.model import Accepted, Claim, DestinationName, Event, EventId, Outcome, ReplayId, Verdict
 from gateway.store import (
+    NO_LEASES,
     Claimed,
     EventFilter,
     EventRecord,
@@ -23,7 +25,7 @@ from gateway.store import (
     StandingChange,
     Stats,
 )
-from gateway.store.sqlite import accept, clock, dispatch, file, leases, prune, read, replay, standing
+from gateway.store.sqlite import accept, clock, dispatch, file, leases, prune, read, record, replay, standing
 from gateway.store.sqlite.disk import Disk
 from gateway.store.sqlite.reader import Reader
 from gateway.store.sqlite.writer import Writer
@@ -63,84 +65,90 @@ class SqliteStore:
                 raise StoreUnusable(f"{path}: {error}") from None
             undo.pop_all()
         self._writer = Writer(self._connection, on_commit=on_commit)
+        self._giving_back: set[asyncio.Task[None]] = set()
 
-    async def accept(self, event: Event, *, same_id_is_duplicate: bool) -> Accepted:
+    async def accept(
+        self, event: Event, *, same_id_is_duplicate: bool, leases: Mapping[DestinationName, int] = NO_LEASES
+    ) -> Accepted:
         self._disk.demand_room()
         self._writer.demand_room()
-        return await self._writer.submit(
-            lambda db: accept.accept(db, event, same_id_is_duplicate=same_id_is_duplicate)
+        return await self._writer.together(
+            accept.accept,
+            accept.Arrival(event, same_id_is_duplicate, leases),
+            content_bytes=len(event.webhook.body),
+            unheard=self._give_back_unheard,
         )
 
     async def claim(
         self, destination: DestinationName, *, room: Room, probe: bool, now: int, lease_until: int
     ) -> Claimed:
-        return await self._writer.submit(
+        return await self._writer.do(
             lambda db: dispatch.claim(
                 db, destination, room=room, probe=probe, now=now, lease_until=lease_until
-            )
+            ),
+            short=True,
         )
 
     async def record(
         self, claim: Claim, outcome: Outcome, verdict: Verdict, *, now: int, yields_at: int | None
     ) -> Finished:
-        return await self._writer.submit(
-            lambda db: dispatch.record(db, claim, outcome, verdict, now=now, yields_at=yields_at)
-        )
+        result = record.Result(claim, outcome, verdict, now, yields_at)
+        return await self._writer.together(record.record, result)
 
     async def give_back(self, claims: Sequence[Claim], *, now: int) -> None:
-        await self._writer.submit(lambda db: leases.give_back(db, claims, now=now))
+        await self._writer.do(lambda db: leases.give_back(db, claims, now=now))
 
     async def end_leases(self, *, now: int) -> int:
-        return await self._writer.submit(lambda db: leases.end_leases(db, ended_by=now, now=now))
+        return await self._writer.do(lambda db: leases.end_leases(db, ended_by=now, now=now))
 
     async def set_standing(
         self, destination: DestinationName, change: StandingChange, *, now: int
     ) -> Standing:
-        return await self._writer.submit(lambda db: standing.change(db, destination, change, now=now))
+        return await self._writer.do(lambda db: standing.change(db, destination, change, now=now))
 
     async def quiet(self, destination: DestinationName, *, until: int, now: int) -> None:
         if until > now:
-            await self._writer.submit(lambda db: standing.quiet(db, destination, until=until))
+            await self._writer.do(lambda db: standing.quiet(db, destination, until=until))
 
     async def clock_stepped(self, by_ms: int) -> None:
-        await self._writer.submit(lambda db: clock.clock_stepped(db, by_ms), must=True)
+        await self._writer.do(lambda db: clock.clock_stepped(db, by_ms), must=True)
 
     async def replay(
         self, event_id: EventId, destinations: Sequence[DestinationName], *, now: int
     ) -> list[DestinationName]:
-        return await self._writer.submit(lambda db: replay.replay(db, event_id, destinations, now=now))
+        return await self._writer.do(lambda db: replay.replay(db, event_id, destinations, now=now))
 
     async def discard(self, event_id: EventId, *, now: int) -> list[DestinationName]:
-        return await self._writer.submit(lambda db: replay.discard(db, event_id, now=now))
+        return await self._writer.do(lambda db: replay.discard(db, event_id, now=now))
 
     async def erase(self, event_id: EventId, *, now: int) -> list[DestinationName]:
         """In the file too: overwritten, as far as SQLite's `secure_delete` reaches, and the write-ahead log emptied."""
-        discarded = await self._writer.submit(lambda db: replay.erase(db, event_id, now=now))
+        discarded = await self._writer.do(lambda db: replay.erase(db, event_id, now=now))
         await self._lists.read(lambda _: file.empty_log(self._path))
         return discarded
 
-    async def begin_replay(self, record: ReplayRecord) -> None:
-        await self._writer.submit(lambda db: replay.begin(db, record))
+    async def begin_replay(self, begun: ReplayRecord) -> None:
+        await self._writer.do(lambda db: replay.begin(db, begun))
 
-    async def queue_replay(self, record: ReplayRecord, queueing: Queueing, *, now: int) -> bool:
-        return await self._writer.submit(lambda db: replay.queue(db, record, queueing, now=now))
+    async def queue_replay(self, running: ReplayRecord, queueing: Queueing, *, now: int) -> bool:
+        return await self._writer.do(lambda db: replay.queue(db, running, queueing, now=now))
 
     async def cancel_replay(self, replay_id: ReplayId) -> None:
-        await self._writer.submit(lambda db: replay.cancel(db, replay_id))
+        await self._writer.do(lambda db: replay.cancel(db, replay_id))
 
     async def prune(self, retention: Retention, *, now: int, limit: int) -> int:
-        return await self._writer.submit(lambda db: prune.prune(db, retention, now=now, limit=limit))
+        return await self._writer.do(lambda db: prune.prune(db, retention, now=now, limit=limit))
 
     async def ping(self) -> None:
-        await self._writer.submit(file.touch)
+        await self._writer.do(file.touch)
 
     async def count(self, where: EventFilter) -> Matched:
         return await self._lists.read(lambda db: read.count(db, where))
 
-    async def replay_page(self, record: ReplayRecord, *, limit: int) -> list[EventRecord]:
+    async def replay_page(self, running: ReplayRecord, *, limit: int) -> list[EventRecord]:
         return await self._lists.read(
             lambda db: read.page(
-                db, record.where, cursor=record.cursor, last_seq=record.last_seq, limit=limit
+                db, running.where, cursor=running.cursor, last_seq=running.last_seq, limit=limit
             )
         )
 
@@ -160,11 +168,23 @@ class SqliteStore:
         return await self._figures.read(self._stats)
 
     async def close(self) -> None:
+        await asyncio.gather(*self._giving_back)
         await self._writer.close()
         self._lists.close()
         self._figures.close()
         self._connection.close()
         os.close(self._lock)
+
+    def _give_back_unheard(self, accepted: Accepted) -> None:
+        """Its caller was cancelled, and will make no attempts."""
+        if accepted.claims:
+            task = asyncio.create_task(self._give_back_quietly(accepted.claims))
+            self._giving_back.add(task)
+            task.add_done_callback(self._giving_back.discard)
+
+    async def _give_back_quietly(self, claims: Sequence[Claim]) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the leases end by themselves
+            await self.give_back(claims, now=claims[0].queued_at)
 
     def _stats(self, db: sqlite3.Connection) -> Stats:
         oldest = {name: read.oldest_pending(db, name) for name in self._destinations}

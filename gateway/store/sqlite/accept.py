@@ -1,54 +1,92 @@
-"""Takes an event in: dedupe key, event and deliveries, or the first one's id."""
+"""Takes events in: dedupe keys, events and deliveries, or the first ones' ids. A group of them at a time."""
 
 import json
 import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from gateway.model import Accepted, DestinationName, Event, EventId, Headers, ReplayId
-from gateway.store.sqlite.standing import STOPPED_MS
+from gateway.model import Accepted, Claim, DeliveryId, DestinationName, Event, EventId, Headers
+from gateway.store.sqlite import numbers, rows
+from gateway.store.sqlite.standing import Standings
 
-# One with the same body first.
+# CROSS JOIN: from each of the rows to its index entry, not the other way round.
 KNOWN = """
-SELECT event_id, body_sha256 = :body_sha256 AS same_body FROM dedupe_keys
-WHERE source = :source AND dedupe_key = :dedupe_key ORDER BY same_body DESC LIMIT 1
+SELECT k.source, k.dedupe_key, k.body_sha256, k.event_id
+FROM (VALUES {rows}) v CROSS JOIN dedupe_keys k ON k.source = v.column1 AND k.dedupe_key = v.column2
+ORDER BY k.seen_at, k.event_id
 """
 
-INSERT_KEY = """
+INSERT_KEYS = """
 INSERT INTO dedupe_keys (source, dedupe_key, body_sha256, event_id, seen_at)
-VALUES (:source, :dedupe_key, :body_sha256, :id, :received_at)
+SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
 """
 
-INSERT_EVENT = """
-INSERT INTO events (id, source, type, dedupe_key, body_sha256, ordering_key, received_at, query, headers, body,
+INSERT_EVENTS = """
+INSERT INTO events (seq, id, source, type, dedupe_key, body_sha256, ordering_key, received_at, query, headers, body,
                     unrouted, id_reused)
-VALUES (:id, :source, :type, :dedupe_key, :body_sha256, :ordering_key, :received_at, :query, :headers, :body,
-        :unrouted, :id_reused)
+SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
 """
 
-# Due at once, unless an earlier delivery of the same key still holds it back.
-INSERT_DELIVERY = f"""
-INSERT INTO deliveries (event_seq, destination, ordering_key, again, replay_id, queued_at, running_since, next_attempt_at)
-VALUES (:seq, :destination, :ordering_key, :again, :replay_id, :now, :now - {STOPPED_MS}, CASE WHEN EXISTS (
-  SELECT 1 FROM deliveries
-  WHERE destination = :destination AND ordering_key = :ordering_key AND state = 'pending' AND yielded = 0
-) THEN NULL ELSE :now END)
+# Of which keys an earlier delivery holds back what comes now, and of which an attempt is under way; by their numbers.
+BUSY = """
+SELECT
+  group_concat(CASE WHEN EXISTS (SELECT 1 FROM deliveries
+    WHERE destination = v.column2 AND ordering_key = v.column3 AND state = 'pending' AND yielded = 0
+  ) THEN v.column1 END),
+  group_concat(CASE WHEN EXISTS (SELECT 1 FROM deliveries
+    WHERE destination = v.column2 AND ordering_key = v.column3 AND lease_until IS NOT NULL
+  ) THEN v.column1 END)
+FROM (VALUES {rows}) v
 """
 
+INSERT_DELIVERIES = """
+INSERT INTO deliveries (id, event_seq, destination, ordering_key, queued_at, running_since, next_attempt_at, attempts,
+                        leased_at, lease_until)
+SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
+"""
 
-def accept(db: sqlite3.Connection, event: Event, *, same_id_is_duplicate: bool) -> Accepted:
-    row = _row(event)
-    reused = False
-    if event.dedupe_key is not None:
-        known = db.execute(KNOWN, row).fetchone()
-        if known is not None and (known[1] or same_id_is_duplicate):
-            return Accepted(EventId(known[0]), "duplicate")
-        reused = known is not None
-        db.execute(INSERT_KEY, row)
-    seq = db.execute(INSERT_EVENT, {**row, "id_reused": reused}).lastrowid
-    for destination in event.destinations:
-        insert_delivery(
-            db, seq=seq, destination=destination, ordering_key=event.ordering_key, now=event.received_at
+Key = tuple[DestinationName, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    event: Event
+    same_id_is_duplicate: bool
+    leases: Mapping[DestinationName, int]
+    """Until when a delivery that can go at once is leased, in Unix ms, for the destinations that have room for it."""
+
+
+@dataclass(slots=True)
+class _Delivering:
+    """What becomes of the deliveries of one event."""
+
+    claims: list[Claim] = field(default_factory=list)
+    due: list[DestinationName] = field(default_factory=list)
+
+
+def accept(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[Accepted]:
+    """All in one transaction, which the caller begins and commits; as if one came after the other."""
+    answers, fresh = _sort(db, arrivals)
+    if not fresh:
+        return answers
+    seq, next_id = numbers.upcoming(db)
+    events = [arrivals[index].event for index in fresh]
+    rows.each(db, INSERT_KEYS, [_key_row(event) for event in events if event.dedupe_key is not None])
+    rows.each(
+        db,
+        INSERT_EVENTS,
+        [
+            _event_row(event, seq=seq + n, id_reused=answers[index].id_reused)
+            for n, (index, event) in enumerate(zip(fresh, events, strict=True))
+        ],
+    )
+    delivering = _deliver(db, [arrivals[index] for index in fresh], first_seq=seq, next_id=next_id)
+    for index, one in zip(fresh, delivering, strict=True):
+        answer = answers[index]
+        answers[index] = Accepted(
+            answer.event_id, answer.status, answer.id_reused, claims=tuple(one.claims), due=tuple(one.due)
         )
-    return Accepted(event.id, "accepted" if event.destinations else "unrouted", id_reused=reused)
+    return answers
 
 
 def headers_to_text(headers: Headers) -> str:
@@ -59,38 +97,122 @@ def headers_from_text(text: str) -> Headers:
     return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in json.loads(text))
 
 
-def insert_delivery(
-    db: sqlite3.Connection,
-    *,
-    seq: int | None,
-    destination: DestinationName,
-    ordering_key: str | None,
-    now: int,
-    again: bool = False,
-    replay_id: ReplayId | None = None,
-) -> None:
-    row = {
-        "seq": seq,
-        "destination": destination,
-        "ordering_key": ordering_key,
-        "again": again,
-        "replay_id": replay_id,
-        "now": now,
-    }
-    db.execute(INSERT_DELIVERY, row)
+def _sort(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> tuple[list[Accepted], list[int]]:
+    """The answer to each, and the places of those that are to be stored."""
+    known: dict[tuple[str, str], dict[bytes, EventId]] = {}
+    asked = {(one.event.source, one.event.dedupe_key) for one in arrivals if one.event.dedupe_key is not None}
+    for source, dedupe_key, sha256, event_id in rows.each(db, KNOWN, list(asked)):
+        known.setdefault((source, dedupe_key), {}).setdefault(sha256, EventId(event_id))
+    answers: list[Accepted] = []
+    fresh: list[int] = []
+    for index, one in enumerate(arrivals):
+        event = one.event
+        bodies: dict[bytes, EventId] = {}
+        if event.dedupe_key is not None:
+            bodies = known.setdefault((event.source, event.dedupe_key), {})
+        first = bodies.get(event.body_sha256)
+        if first is None and bodies and one.same_id_is_duplicate:
+            first = next(iter(bodies.values()))
+        if first is not None:
+            answers.append(Accepted(first, "duplicate"))
+            continue
+        answers.append(
+            Accepted(event.id, "accepted" if event.destinations else "unrouted", id_reused=bool(bodies))
+        )
+        bodies[event.body_sha256] = event.id
+        fresh.append(index)
+    return answers, fresh
 
 
-def _row(event: Event) -> dict[str, object]:
-    return {
-        "id": event.id,
-        "source": event.source,
-        "type": event.type,
-        "dedupe_key": event.dedupe_key,
-        "body_sha256": event.body_sha256,
-        "ordering_key": event.ordering_key,
-        "received_at": event.received_at,
-        "query": event.webhook.query,
-        "headers": headers_to_text(event.webhook.headers),
-        "body": event.webhook.body,
-        "unrouted": not event.destinations,
-    }
+def _deliver(
+    db: sqlite3.Connection, arrivals: Sequence[Arrival], *, first_seq: int, next_id: int
+) -> list[_Delivering]:
+    """A delivery to each destination that wants the event: leased, due, or waiting for its key."""
+    wanted = [(name, one.event.ordering_key) for one in arrivals for name in one.event.destinations]
+    queue = _Queue(db, wanted, next_id=next_id)
+    delivering = []
+    for seq, one in enumerate(arrivals, first_seq):
+        of = _Delivering()
+        for name in one.event.destinations:
+            queue.add(one, name, of=of, seq=seq)
+        delivering.append(of)
+    rows.each(db, INSERT_DELIVERIES, queue.rows)
+    return delivering
+
+
+class _Queue:
+    """The places of new deliveries."""
+
+    def __init__(
+        self, db: sqlite3.Connection, wanted: Sequence[tuple[DestinationName, str | None]], *, next_id: int
+    ) -> None:
+        self.rows: list[tuple[object, ...]] = []
+        self._standings = Standings(db)
+        self._next_id = next_id
+        keys = list({(name, key) for name, key in wanted if key is not None})
+        busy = rows.each(db, BUSY, [(number, *key) for number, key in enumerate(keys)])
+        self._held_back = {keys[number] for number in rows.numbers([one for one, _ in busy])}
+        self._leased = {keys[number] for number in rows.numbers([one for _, one in busy])}
+
+    def add(self, arrival: Arrival, name: DestinationName, *, of: _Delivering, seq: int) -> None:
+        event, key = arrival.event, arrival.event.ordering_key
+        now = event.received_at - self._standings.offset_ms
+        due_at: int | None = now
+        lease_until: int | None = None
+        if key is not None and (name, key) in self._held_back:
+            due_at = None
+        elif not self._standings.stands_still(name, now=now):
+            lease_until = arrival.leases.get(name)
+            if lease_until is None or (key is not None and (name, key) in self._leased):
+                lease_until = None
+                of.due.append(name)
+            else:
+                lease_until -= self._standings.offset_ms
+                of.claims.append(_claim(event, name, delivery_id=self._next_id))
+        if key is not None:
+            self._held_back.add((name, key))
+            if lease_until is not None:
+                self._leased.add((name, key))
+        running_since = now - self._standings.stopped_ms(name, now=now)
+        leased_at = None if lease_until is None else now
+        attempts = 0 if lease_until is None else 1
+        self.rows.append(
+            (self._next_id, seq, name, key, now, running_since, due_at, attempts, leased_at, lease_until)
+        )
+        self._next_id += 1
+
+
+def _claim(event: Event, name: DestinationName, *, delivery_id: int) -> Claim:
+    """Its first attempt."""
+    return Claim(
+        delivery_id=DeliveryId(delivery_id),
+        attempt=1,
+        destination=name,
+        event=event,
+        tries=0,
+        again=False,
+        queued_at=event.received_at,
+        live_since=event.received_at,
+    )
+
+
+def _key_row(event: Event) -> tuple[object, ...]:
+    return event.source, event.dedupe_key, event.body_sha256, event.id, event.received_at
+
+
+def _event_row(event: Event, *, seq: int, id_reused: bool) -> tuple[object, ...]:
+    return (
+        seq,
+        event.id,
+        event.source,
+        event.type,
+        event.dedupe_key,
+        event.body_sha256,
+        event.ordering_key,
+        event.received_at,
+        event.webhook.query,
+        headers_to_text(event.webhook.headers),
+        event.webhook.body,
+        not event.destinations,
+        id_reused,
+    )

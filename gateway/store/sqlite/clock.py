@@ -1,30 +1,29 @@
-"""Moves what waits with a wall clock that was set."""
+"""Store time: the wall clock's without its steps, so that one row moves all that waits when the clock is set.
+
+Statements count in it what is due, leased, paused or held; callers speak Unix ms.
+"""
 
 import sqlite3
 from collections.abc import Sequence
 
 from gateway.model import DestinationName
 
-# Every time that says when something happens next; what has happened stays as it was noted.
-STEP = """
-UPDATE deliveries SET next_attempt_at = next_attempt_at + :by, running_since = running_since + :by,
-  yields_at = yields_at + :by, queued_at = queued_at + :by, leased_at = leased_at + :by, lease_until = lease_until + :by
-WHERE state = 'pending'
-"""
+OFFSET = "SELECT offset_ms FROM clock"
 
-STEP_STANDING = """
-UPDATE destinations SET paused_at = paused_at + :by, held_at = held_at + :by, quiet_until = quiet_until + :by,
-  stopped_at = stopped_at + :by
-"""
+STEP = "UPDATE clock SET offset_ms = offset_ms + :by"
 
 NEWEST_PENDING = """
 SELECT queued_at FROM deliveries WHERE destination = :destination AND state = 'pending' ORDER BY id DESC LIMIT 1
 """
 
 
+def offset_ms(db: sqlite3.Connection) -> int:
+    """Unix time less store time."""
+    return int(db.execute(OFFSET).fetchone()[0])
+
+
 def clock_stepped(db: sqlite3.Connection, by_ms: int) -> None:
     db.execute(STEP, {"by": by_ms})
-    db.execute(STEP_STANDING, {"by": by_ms})
 
 
 def follow_set_back(db: sqlite3.Connection, destinations: Sequence[DestinationName], *, now: int) -> None:
@@ -34,5 +33,5 @@ def follow_set_back(db: sqlite3.Connection, destinations: Sequence[DestinationNa
         for destination in destinations
         if (row := db.execute(NEWEST_PENDING, {"destination": destination}).fetchone())
     ]
-    if newest and max(newest) > now:
-        clock_stepped(db, now - max(newest))
+    if newest and (ahead := max(newest) + offset_ms(db) - now) > 0:
+        clock_stepped(db, -ahead)

@@ -16,6 +16,9 @@ READER_CACHE_KIB = 8_192
 WAL_LIMIT_BYTES = 64 * 2**20
 """A write-ahead log that grew beyond this, under a long read, is cut back when it starts anew."""
 
+STATEMENTS = 256
+"""Kept prepared: more than there are, with those for many rows in each of their lengths."""
+
 EMPTYING_SECONDS = 0.25
 
 
@@ -168,8 +171,11 @@ def _sync(path: Path) -> None:
 
 
 def _connect(path: Path, *, cache_kib: int) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=STATEMENTS
+    )
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")  # statements of many rows keep a journal of their own
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     return connection
 

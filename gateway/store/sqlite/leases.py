@@ -4,11 +4,14 @@ import sqlite3
 from collections.abc import Sequence
 
 from gateway.model import Claim
+from gateway.store.sqlite.clock import offset_ms
+
+# `:now`, `:ended_by` and what they are compared with count in store time; an attempt is noted in Unix time.
 
 # An attempt that nobody finished stays visible in the delivery's history.
 NOTE_INTERRUPTED = """
 INSERT INTO attempts (delivery_id, number, started_at, duration_ms, outcome, response)
-SELECT id, attempts, leased_at, max(0, :now - leased_at), 'interrupted', x'' FROM deliveries
+SELECT id, attempts, leased_at + :offset, max(0, :now - leased_at), 'interrupted', x'' FROM deliveries
 WHERE lease_until <= :ended_by
 """
 
@@ -16,7 +19,7 @@ END_LEASES = "UPDATE deliveries SET lease_until = NULL, leased_at = NULL WHERE l
 
 NOTE_ONE_INTERRUPTED = """
 INSERT INTO attempts (delivery_id, number, started_at, duration_ms, outcome, response)
-SELECT id, attempts, leased_at, max(0, :now - leased_at), 'interrupted', x'' FROM deliveries
+SELECT id, attempts, leased_at + :offset, max(0, :now - leased_at), 'interrupted', x'' FROM deliveries
 WHERE id = :id AND attempts = :attempt AND lease_until IS NOT NULL
 """
 
@@ -28,8 +31,10 @@ WHERE id = :id AND attempts = :attempt AND lease_until IS NOT NULL
 
 def end_leases(db: sqlite3.Connection, *, ended_by: int, now: int) -> int:
     """Leases that ended by `ended_by` are over; what they were for is due again."""
-    db.execute(NOTE_INTERRUPTED, {"ended_by": ended_by, "now": now})
-    return db.execute(END_LEASES, {"ended_by": ended_by}).rowcount
+    offset = offset_ms(db)
+    row = {"ended_by": ended_by - offset, "now": now - offset, "offset": offset}
+    db.execute(NOTE_INTERRUPTED, row)
+    return db.execute(END_LEASES, row).rowcount
 
 
 def give_back(db: sqlite3.Connection, claims: Sequence[Claim], *, now: int) -> None:
@@ -38,6 +43,7 @@ def give_back(db: sqlite3.Connection, claims: Sequence[Claim], *, now: int) -> N
 
 
 def end_lease(db: sqlite3.Connection, delivery_id: int, *, attempt: int, now: int) -> None:
-    row = {"id": delivery_id, "attempt": attempt, "now": now}
+    offset = offset_ms(db)
+    row = {"id": delivery_id, "attempt": attempt, "now": now - offset, "offset": offset}
     db.execute(NOTE_ONE_INTERRUPTED, row)
     db.execute(END_ONE_LEASE, row)

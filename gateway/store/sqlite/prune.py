@@ -3,6 +3,7 @@
 import sqlite3
 
 from gateway.config import Retention
+from gateway.store.sqlite import numbers
 
 DAY_MS = 86_400_000
 
@@ -38,6 +39,7 @@ SPARE_PAGES = 1000
 
 def prune(db: sqlite3.Connection, retention: Retention, *, now: int, limit: int) -> int:
     """An event goes with the last of its deliveries; attempts go with their delivery. Pages that got free leave the file."""
+    numbers.keep(db)
     gone = 0
     for state, days in (("delivered", retention.delivered_days), ("dead", retention.dead_days)):
         row = {"state": state, "cutoff": _cutoff(now, days), "limit": limit}

@@ -16,14 +16,15 @@ EVENT_COLUMNS = "e.id, e.source, e.type, e.dedupe_key, e.body_sha256, e.ordering
 
 WITHOUT_CONTENT = EVENT_COLUMNS.replace("e.query, e.headers, e.body", "x'', '[]', x''")
 
-# An expression over the event `e` and the values of an EventFilter.
+# An expression over the event `e` and the values of an EventFilter. Dead at a destination is what is dead at that one.
 MATCHES = """(:source IS NULL OR e.source = :source)
   AND (:type IS NULL OR e.type = :type)
   AND (:key IS NULL OR e.ordering_key = :key)
   AND (:since IS NULL OR e.received_at >= :since)
   AND (:until IS NULL OR e.received_at < :until)
   AND (:destination IS NULL OR EXISTS (
-    SELECT 1 FROM deliveries d WHERE d.event_seq = e.seq AND d.destination = :destination))
+    SELECT 1 FROM deliveries d WHERE d.event_seq = e.seq AND d.destination = :destination
+      AND (:state IS NOT 'dead' OR d.state = 'dead')))
   AND (:state IS NULL OR :state = CASE
     WHEN NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_seq = e.seq) THEN 'unrouted'
     WHEN EXISTS (SELECT 1 FROM deliveries d WHERE d.event_seq = e.seq AND d.state = 'pending') THEN 'pending'
@@ -67,8 +68,8 @@ FEW = {
 EVENT = f"SELECT e.seq, e.erased_at, {EVENT_COLUMNS} FROM events e WHERE e.id = :id"
 
 DELIVERIES = """
-SELECT id, destination, state, attempts, next_attempt_at, last_status, last_error, dead_reason
-FROM deliveries WHERE event_seq = :seq ORDER BY id
+SELECT id, destination, state, attempts, next_attempt_at + offset_ms, last_status, last_error, dead_reason
+FROM deliveries, clock WHERE event_seq = :seq ORDER BY id
 """
 
 ATTEMPTS = """
@@ -79,7 +80,8 @@ FROM attempts WHERE delivery_id = :id ORDER BY number
 COUNTS = "SELECT destination, state, n FROM delivery_counts"
 
 OLDEST_PENDING = """
-SELECT queued_at FROM deliveries WHERE destination = :destination AND state = 'pending' ORDER BY id LIMIT 1
+SELECT queued_at + offset_ms FROM deliveries, clock
+WHERE destination = :destination AND state = 'pending' ORDER BY id LIMIT 1
 """
 
 

@@ -8,22 +8,29 @@ from typing import Any
 
 from gateway.model import DestinationName, EventId, ReplayId
 from gateway.store import EventFilter, Queueing, ReplayRecord, ReplayState
-from gateway.store.sqlite import dispatch, leases
-from gateway.store.sqlite.accept import insert_delivery
-from gateway.store.sqlite.standing import STOPPED_MS
+from gateway.store.sqlite import keys, leases, numbers
+from gateway.store.sqlite.clock import offset_ms
+from gateway.store.sqlite.standing import STOPPED_MS, Standings
 
 FIND = "SELECT seq, ordering_key FROM events WHERE id = :id AND erased_at IS NULL"
 
-# To the end of its key, which is the end of all: ids ascend in the order of queueing.
-QUEUE = f"""
-UPDATE deliveries SET id = (SELECT max(id) + 1 FROM deliveries), state = 'pending', again = 1, tries = 0,
-  queued_at = :now, running_since = :now - {STOPPED_MS}, finished_at = NULL, dead_reason = NULL,
-  yields_at = NULL, yielded = 0, replay_id = :replay_id,
-  next_attempt_at = CASE WHEN EXISTS (
+# An expression over :destination, :ordering_key and :now: when what is queued now is due; null: its key is busy.
+DUE_AT = """CASE WHEN EXISTS (
     SELECT 1 FROM deliveries
     WHERE destination = :destination AND ordering_key = :ordering_key AND state = 'pending' AND yielded = 0
-  ) THEN NULL ELSE :now END
+  ) THEN NULL ELSE :now END"""
+
+# To the end of its key, which is the end of all: ids ascend in the order of queueing.
+QUEUE = f"""
+UPDATE deliveries SET id = :id, state = 'pending', again = 1, tries = 0,
+  queued_at = :now, running_since = :now - {STOPPED_MS}, finished_at = NULL, dead_reason = NULL,
+  yields_at = NULL, yielded = 0, replay_id = :replay_id, next_attempt_at = {DUE_AT}
 WHERE event_seq = :seq AND destination = :destination AND state <> 'pending'
+"""
+
+INSERT = f"""
+INSERT INTO deliveries (id, event_seq, destination, ordering_key, again, replay_id, queued_at, running_since, next_attempt_at)
+VALUES (:id, :seq, :destination, :ordering_key, 1, :replay_id, :now, :now - {STOPPED_MS}, {DUE_AT})
 """
 
 IS_PENDING = """
@@ -109,7 +116,7 @@ def discard(db: sqlite3.Connection, event_id: EventId, *, now: int) -> list[Dest
         leases.end_lease(db, delivery_id, attempt=attempts, now=now)
         db.execute(DISCARD, {"id": delivery_id, "now": now})
         if key is not None:
-            dispatch.promote(db, destination=destination, key=key, now=now)
+            keys.promote(db, [(DestinationName(destination), key)], Standings(db), now=now)
     return [destination for _, destination, _, _ in pending]
 
 
@@ -171,25 +178,18 @@ def _queue(
     replay_id: ReplayId | None,
 ) -> bool:
     row = {
+        "id": numbers.upcoming(db)[1],
         "seq": seq,
         "destination": destination,
         "ordering_key": ordering_key,
-        "now": now,
+        "now": now - offset_ms(db),
         "replay_id": replay_id,
     }
     if db.execute(QUEUE, row).rowcount:
         return True
     if db.execute(IS_PENDING, row).fetchone():
         return False
-    insert_delivery(
-        db,
-        seq=seq,
-        destination=destination,
-        ordering_key=ordering_key,
-        now=now,
-        again=True,
-        replay_id=replay_id,
-    )
+    db.execute(INSERT, row)
     db.execute(ROUTED, row)
     return True
 

@@ -1,23 +1,31 @@
 """Whether a destination gets its deliveries, and for how long it did not.
 
-A destination's running time is the wall clock's without the time it was paused or held. Retry horizons and waits for
-an ordering key are kept in running time, so that a stop moves none of them and costs one row.
+A destination's running time is store time without the time it was paused or held. Retry horizons and waits for an
+ordering key are kept in running time, so that a stop moves none of them and costs one row.
 """
 
 import sqlite3
 
 from gateway.model import DestinationName
 from gateway.store import Standing, StandingChange
+from gateway.store.sqlite.clock import offset_ms
+
+# Expressions of statements count in store time, `:now` too; the functions take and return Unix ms.
 
 # How long the destination stood still until :now; an expression over :destination and :now.
 STOPPED_MS = """coalesce((
   SELECT stopped_ms + max(0, coalesce(:now - stopped_at, 0)) FROM destinations WHERE name = :destination), 0)"""
 
-READ = "SELECT paused_at, held_at, quiet_until FROM destinations WHERE name = :destination"
+UNIX = "paused_at + offset_ms, held_at + offset_ms, quiet_until + offset_ms"
 
-READ_STOPPED = f"SELECT {STOPPED_MS}"
+READ = f"SELECT {UNIX} FROM destinations, clock WHERE name = :destination"
 
-READ_ALL = "SELECT name, paused_at, held_at, quiet_until FROM destinations"
+READ_ALL = f"SELECT name, {UNIX} FROM destinations, clock"
+
+# One row without a name where there is no destination yet.
+READ_TIMES = """
+SELECT offset_ms, name, paused_at, held_at, quiet_until, stopped_at, stopped_ms FROM clock LEFT JOIN destinations
+"""
 
 ADD = "INSERT INTO destinations (name) VALUES (:destination) ON CONFLICT (name) DO NOTHING"
 
@@ -68,14 +76,33 @@ def read_all(db: sqlite3.Connection) -> dict[str, Standing]:
     return {name: Standing(*columns) for name, *columns in db.execute(READ_ALL)}
 
 
-def stopped_ms(db: sqlite3.Connection, destination: DestinationName, *, now: int) -> int:
-    return int(db.execute(READ_STOPPED, {"destination": destination, "now": now}).fetchone()[0])
+class Standings:
+    """Of every destination, as they are now, in store time."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        found = db.execute(READ_TIMES).fetchall()
+        self.offset_ms: int = found[0][0]
+        self._times = {name: times for _, name, *times in found}
+
+    def stands_still(self, destination: DestinationName, *, now: int) -> bool:
+        """Whether nothing may be claimed for it."""
+        if (times := self._times.get(destination)) is None:
+            return False
+        paused_at, held_at, quiet_until, _, _ = times
+        return paused_at is not None or held_at is not None or (quiet_until is not None and quiet_until > now)
+
+    def stopped_ms(self, destination: DestinationName, *, now: int) -> int:
+        """For how long it was paused or held; as STOPPED_MS."""
+        if (times := self._times.get(destination)) is None:
+            return 0
+        *_, stopped_at, stopped_ms = times
+        return int(stopped_ms) + (0 if stopped_at is None else max(0, now - int(stopped_at)))
 
 
 def change(
     db: sqlite3.Connection, destination: DestinationName, what: StandingChange, *, now: int
 ) -> Standing:
-    row = {"destination": destination, "now": now}
+    row = {"destination": destination, "now": now - offset_ms(db)}
     db.execute(ADD, row)
     before = read(db, destination)
     db.execute(CHANGES[what], row)
@@ -89,23 +116,23 @@ def change(
 
 
 def quiet(db: sqlite3.Connection, destination: DestinationName, *, until: int) -> None:
-    row = {"destination": destination, "until": until}
+    row = {"destination": destination, "until": until - offset_ms(db)}
     db.execute(ADD, row)
     db.execute(QUIET, row)
 
 
 def forget_quiet(db: sqlite3.Connection, *, now: int) -> None:
     """Of a quiet time that nobody can have asked for."""
-    db.execute(FORGET_QUIET, {"now": now, "longest_ms": LONGEST_QUIET_MS})
+    db.execute(FORGET_QUIET, {"now": now - offset_ms(db), "longest_ms": LONGEST_QUIET_MS})
 
 
 def end_quiet(db: sqlite3.Connection, destination: DestinationName, *, now: int) -> None:
     """If its time has come."""
-    db.execute(QUIET_IS_OVER, {"destination": destination, "now": now})
+    db.execute(QUIET_IS_OVER, {"destination": destination, "now": now - offset_ms(db)})
 
 
 def pause_all(db: sqlite3.Connection, destinations: tuple[DestinationName, ...], *, now: int) -> None:
     """Those given, and every one that was stopped before."""
     for destination in destinations:
         db.execute(ADD, {"destination": destination})
-    db.execute(PAUSE_ALL, {"now": now})
+    db.execute(PAUSE_ALL, {"now": now - offset_ms(db)})

@@ -1,4 +1,10 @@
-"""One thread that writes to SQLite, and commits what waits for it together: one fsync for many callers."""
+"""The one connection that writes: what waits is one transaction and one fsync, and no answer comes before that.
+
+What is done for every webhook is a few short statements. They run on the event loop's thread and only their COMMIT, which
+waits for the disk, in another: a thread that executes statements beside a busy event loop has to win the interpreter's
+lock back from it after each, and waits far longer for that than the statements take. Everything that may take its time
+runs in the other thread as a whole.
+"""
 
 import asyncio
 import contextlib
@@ -6,7 +12,8 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,125 +24,245 @@ T = TypeVar("T")
 MAX_GROUP = 256
 """Tasks of one transaction. More would make the first of them wait for the last."""
 
-
 MAX_WAITING = 1000
-"""Tasks that may wait before nothing more is taken in. A store that stands still must not gather the bodies of everything that is sent meanwhile."""
+MAX_WAITING_BYTES = 64 * 2**20
+"""Tasks that may wait, and their content, before nothing more is taken in. A store that stands still must not gather the bodies of everything that is sent meanwhile."""
+
+MAX_SHORT_BYTES = 2**20
+"""Content that the event loop's thread copies into the database before it does other things again."""
+
+BUSY_SECONDS = 5.0
+"""For how long another program may keep the file locked."""
+
+BUSY_STEP_SECONDS = 0.005
+PRIMARY_CODE = 0xFF
+"""Of an extended result code."""
+
+Item = TypeVar("Item")
+Work = Callable[[sqlite3.Connection, Sequence[Item]], Sequence[T]]
+"""Does many things of one kind in the transaction that is open; a result for each, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    work: Callable[[sqlite3.Connection], Any]
-    loop: asyncio.AbstractEventLoop
+    work: Work[Any, Any]
+    item: Any
     future: asyncio.Future[Any]
+    short: bool
+    content_bytes: int
     must: bool
     """It is not given up where a transaction fails: the next one begins with it."""
+    unheard: Callable[[Any], None] | None
+    """Told of the result where nobody waits for it any more."""
 
 
 Answer = tuple[Task, Any, Exception | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """`answers` are there once its statements have run, unless they are still to run in the other thread."""
+
+    group: list[Task]
+    started: float
+    answers: list[Answer] | None
+
+
+def singly(db: sqlite3.Connection, items: Sequence[Callable[[sqlite3.Connection], T]]) -> list[T]:
+    """The work of tasks of which each is one of its own."""
+    return [item(db) for item in items]
+
+
 class Writer:
-    """`on_commit(seconds, tasks)` is told of every group, from the writer's thread."""
+    """`on_commit(seconds, tasks)` is told of every transaction. All is called from one event loop."""
 
     def __init__(self, connection: sqlite3.Connection, *, on_commit: Callable[[float, int], None]) -> None:
         self._connection = connection
+        connection.execute("PRAGMA busy_timeout = 0")  # the event loop must not wait for a locked file
         self._on_commit = on_commit
-        self._queue: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: deque[Task] = deque()
+        self._waiting_bytes = 0
         self._owed: list[Task] = []
-        """Tasks that must be done and are not yet; touched by the writer's thread alone."""
+        """Tasks that must be done and are not yet."""
+        self._is_open = False
+        """A transaction is."""
+        self._is_scheduled = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+        self._queue: queue.SimpleQueue[Transaction | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     def demand_room(self) -> None:
         """Raise StoreUnavailable where so much waits that no more should be taken in; what is in goes its way."""
-        if self._queue.qsize() >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             raise StoreUnavailable(f"{MAX_WAITING} tasks wait for the store already")
+        if self._waiting_bytes >= MAX_WAITING_BYTES:
+            raise StoreUnavailable(f"{MAX_WAITING_BYTES} bytes wait for the store already")
 
-    async def submit(self, work: Callable[[sqlite3.Connection], T], *, must: bool = False) -> T:
+    async def do(
+        self, work: Callable[[sqlite3.Connection], T], *, short: bool = False, must: bool = False
+    ) -> T:
         """The result of `work`, once the transaction that it was part of is on disk.
 
         A caller that is cancelled leaves its work in the queue: it will be done. What `must` be done is done before all
         that is submitted later, however many transactions fail meanwhile.
         """
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(Task(work, loop, future, must))
-        return await future
+        return await self._submit(singly, work, short=short, must=must)
+
+    async def together(
+        self,
+        work: Work[Item, T],
+        item: Item,
+        *,
+        content_bytes: int = 0,
+        unheard: Callable[[T], None] | None = None,
+    ) -> T:
+        """As a short `do`, of the result for `item` of what `work` does for all items that wait.
+
+        `content_bytes` are what it holds in memory. `unheard` is told of the result where the caller was cancelled.
+        """
+        return await self._submit(work, item, short=True, content_bytes=content_bytes, unheard=unheard)
 
     async def close(self) -> None:
-        """Finishes the waiting tasks and ends the thread. Call it from the loop that submits."""
-        if not self._closed:
-            self._closed = True
+        """Finishes the waiting tasks and ends the thread."""
+        self._closed = True
+        await self._idle.wait()
+        if self._thread.is_alive():
             self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(self._thread.join)
+        _resolve([(task, None, StoreUnavailable("the store is closed")) for task in self._owed])
+        self._owed = []
 
-    def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group, last = self._group(first)
-            self._commit([*self._owed, *group])
-            if last:
-                break
-        _answer([(task, None, StoreUnavailable("the store is closed")) for task in self._owed])
+    def _submit(
+        self,
+        work: Work[Item, T],
+        item: Item,
+        *,
+        short: bool,
+        content_bytes: int = 0,
+        must: bool = False,
+        unheard: Callable[[T], None] | None = None,
+    ) -> asyncio.Future[T]:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._waiting.append(Task(work, item, future, short, content_bytes, must, unheard))
+        self._waiting_bytes += content_bytes
+        if not self._is_scheduled and not self._is_open:
+            self._is_scheduled = True
+            self._idle.clear()
+            loop.call_soon(self._begin)
+        return future
 
-    def _group(self, first: Task) -> tuple[list[Task], bool]:
-        """What waits now, and whether the writer was told to close."""
-        group = [first]
-        while len(group) < MAX_GROUP:
+    # On the event loop's thread.
+
+    def _begin(self) -> None:
+        """A transaction of what waits now."""
+        self._is_scheduled, self._is_open = False, True
+        group = [*self._owed, *(self._waiting.popleft() for _ in range(min(MAX_GROUP, len(self._waiting))))]
+        content_bytes = sum(task.content_bytes for task in group)
+        self._waiting_bytes -= content_bytes
+        started, answers = time.monotonic(), None
+        if content_bytes <= MAX_SHORT_BYTES and all(task.short for task in group):
             try:
-                task = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if task is None:
-                return group, True
-            group.append(task)
-        return group, False
+                if self._open(patience_seconds=0):
+                    answers = self._statements(group)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait
+                self._roll_back()
+                self._end(group, error)
+                return
+        self._queue.put(Transaction(group, started, answers))
 
-    def _commit(self, group: list[Task]) -> None:
-        started = time.monotonic()
-        try:
-            answers = self._transaction(group)
-        except sqlite3.Error as error:
-            failure = StoreUnavailable(f"the store cannot write: {error}")
+    def _end(self, group: list[Task], result: list[Answer] | Exception, seconds: float = 0) -> None:
+        self._is_open = False
+        if isinstance(result, Exception):
+            failure = StoreUnavailable(f"the store cannot write: {result}")
             self._owed = [task for task in group if task.must]
-            answers = [(task, None, failure) for task in group if not task.must]
+            answers: list[Answer] = [(task, None, failure) for task in group if not task.must]
         else:
             self._owed = []
-            self._on_commit(time.monotonic() - started, len(group))
-        _answer(answers)
+            answers = result
+            self._on_commit(seconds, len(group))
+        _resolve(answers)
+        if self._waiting:
+            self._begin()
+        else:
+            self._idle.set()
 
-    def _transaction(self, group: list[Task]) -> list[Answer]:
-        """All of them, or where one of them is at fault, all but that one."""
+    # On the thread that waits for the disk.
+
+    def _run(self) -> None:
+        while (transaction := self._queue.get()) is not None:
+            result: list[Answer] | Exception
+            try:
+                result = self._commit(transaction)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait
+                self._roll_back()
+                result = error
+            assert self._loop is not None  # noqa: S101 - for the type: it has submitted
+            with contextlib.suppress(RuntimeError):  # the event loop has ended meanwhile
+                seconds = time.monotonic() - transaction.started
+                self._loop.call_soon_threadsafe(self._end, transaction.group, result, seconds)
+
+    def _commit(self, transaction: Transaction) -> list[Answer]:
+        answers = transaction.answers
+        if answers is None:
+            self._open(patience_seconds=BUSY_SECONDS)
+            answers = self._statements(transaction.group)
+        self._connection.execute("COMMIT")
+        return answers
+
+    # On either, one at a time.
+
+    def _open(self, *, patience_seconds: float) -> bool:
+        """Begin a transaction. False where the file is locked and there is no patience; raise where it runs out."""
+        deadline = time.monotonic() + patience_seconds
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY:
+                    raise
+                if not patience_seconds:
+                    return False
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(BUSY_STEP_SECONDS)
+            else:
+                return True
+
+    def _statements(self, group: list[Task]) -> list[Answer]:
+        """Of all tasks, or where one of them is at fault, of all but that one; in the transaction that is open."""
         try:
-            return self._do(group, one=self._simply)
+            return self._simply(group)
         except sqlite3.OperationalError:
             raise  # disk full, I/O error: the whole group fails, and its callers are told to come again
         except Exception:  # noqa: BLE001 - whose fault it is shows when each is done by itself
-            return self._do(group, one=self._apart)
-
-    def _do(self, group: list[Task], *, one: Callable[[Task], Answer]) -> list[Answer]:
-        try:
+            self._connection.execute("ROLLBACK")
             self._connection.execute("BEGIN IMMEDIATE")
-            answers = [one(task) for task in group]
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
-        return answers
+            return [self._apart(task) for task in group]
 
-    def _simply(self, task: Task) -> Answer:
-        return task, task.work(self._connection), None
+    def _simply(self, group: list[Task]) -> list[Answer]:
+        answers: list[Answer] = []
+        for tasks in _batches(group):
+            results = tasks[0].work(self._connection, [task.item for task in tasks])
+            answers += [(task, result, None) for task, result in zip(tasks, results, strict=True)]
+        return answers
 
     def _apart(self, task: Task) -> Answer:
         """In a savepoint, so that its failure undoes nothing of the others'."""
         self._connection.execute("SAVEPOINT task")
         try:
-            result = task.work(self._connection)
+            (result,) = task.work(self._connection, [task.item])
         except sqlite3.OperationalError:
             raise
-        except Exception as error:  # noqa: BLE001 - handed to the caller, who waits in another thread
+        except Exception as error:  # noqa: BLE001 - handed to the caller
             self._connection.execute("ROLLBACK TO task")
             self._connection.execute("RELEASE task")
             return task, None, error
@@ -147,21 +274,28 @@ class Writer:
             self._connection.execute("ROLLBACK")
 
 
-def _answer(answers: list[Answer]) -> None:
-    """Wakes each event loop once for all its answers."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
-    for answer in answers:
-        by_loop.setdefault(answer[0].loop, []).append(answer)
-    for loop, of_loop in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_resolve, of_loop)
+def _batches(group: list[Task]) -> list[list[Task]]:
+    """Tasks of one kind together, but for those that are of none: these keep their place among all."""
+    batches: list[list[Task]] = []
+    open_ones: dict[Work[Any, Any], list[Task]] = {}
+    for task in group:
+        if task.work is singly:
+            open_ones.clear()
+        if (batch := open_ones.get(task.work)) is not None:
+            batch.append(task)
+            continue
+        batches.append([task])
+        if task.work is not singly:
+            open_ones[task.work] = batches[-1]
+    return batches
 
 
 def _resolve(answers: list[Answer]) -> None:
     for task, result, error in answers:
         if task.future.done():  # its caller was cancelled
-            continue
-        if error is None:
+            if error is None and task.unheard is not None:
+                task.unheard(result)
+        elif error is None:
             task.future.set_result(result)
         else:
             task.future.set_exception(error)

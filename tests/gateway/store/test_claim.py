@@ -236,23 +236,41 @@ async def test_a_probe_of_a_held_destination_takes_the_one_that_has_waited_longe
     assert numbers(await claim(store, total=1, probe=True)) == [1]
 
 
-async def test_a_probe_takes_a_first_attempt_in_its_turn(store):
+async def test_a_probe_takes_what_was_not_tried_or_what_was_as_its_room_says(store):
+    await accept_due(store, 5 * MINUTE, 4 * MINUTE)
+    await accept(store, event(10), event(11))
+    await store.set_standing(A, "hold", now=NOW)
+    (tried,) = await claim(store, total=1, again=1, probe=True)
+    assert numbers([tried]) == [1]
+    await finish(store, tried, RetryAt(NOW, counts=False))
+    assert numbers(await claim(store, total=1, again=0, probe=True)) == [11]
+
+
+async def test_no_probe_takes_the_same_twice_running_while_another_waits(store):
     await accept_due(store, 5 * MINUTE)
     await accept(store, event(10))
     await store.set_standing(A, "hold", now=NOW)
-    assert numbers(await claim(store, total=1, probe=True)) == [10]
+    assert numbers(await claim(store, total=1, again=1, probe=True)) == [10]
+
+
+@pytest.mark.parametrize("again", [0, 1])
+async def test_a_probe_takes_the_other_sort_where_there_is_none_of_its_own(store, again):
+    await accept_due(store, *([5 * MINUTE] * (1 - again)))
+    await accept(store, *(event(number) for number in range(10, 10 + again)))
+    await store.set_standing(A, "hold", now=NOW)
+    assert len(await claim(store, total=1, again=again, probe=True)) == 1
 
 
 async def test_probes_go_round(store):
     await accept(store, *(event(number, ordering_key=f"k{number}") for number in range(3)))
     await store.set_standing(A, "hold", now=NOW)
     probed = []
-    for second in range(6):
+    for second in range(9):
         now = NOW + 1000 * second
-        (one,) = await claim(store, total=1, probe=True, now=now)
+        (one,) = await claim(store, total=1, again=second % 2, probe=True, now=now)
         probed += numbers([one])
         await finish(store, one, RetryAt(now + 1, counts=False), now=now)
-    assert probed == [0, 1, 2, 0, 1, 2]
+    assert probed == [2, 1, 0, 2, 1, 0, 2, 1, 0]
 
 
 async def test_a_probe_takes_none_that_waits_for_its_key_or_whose_key_is_under_way(store):

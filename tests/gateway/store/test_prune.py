@@ -103,3 +103,20 @@ async def test_an_id_that_was_pruned_can_be_asked_for_and_is_unknown(store):
     await prune(store, days=8)
     assert await store.event(event(1).id) is None
     assert await store.replay(event(1).id, [A], now=NOW) == []
+
+
+async def test_the_numbers_of_what_is_gone_are_not_given_again(open_store):
+    """A replay's cursor and an attempt's fence go by them."""
+    async with open_store() as store:
+        await accept(store, *(event(number) for number in range(5)))
+        claims = await claim(store)
+        for one in claims:
+            await finish(store, one, Delivered())
+        newest = (await store.count(EventFilter())).newest_seq
+        assert await prune(store, days=7, more_ms=1) == 5
+        assert (await store.count(EventFilter())).count == 0
+    async with open_store() as store:
+        await accept(store, event(10))
+        (one,) = await claim(store)
+        assert one.delivery_id > max(before.delivery_id for before in claims)
+        assert (await store.count(EventFilter())).newest_seq > newest

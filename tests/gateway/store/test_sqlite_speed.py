@@ -7,17 +7,38 @@ import time
 import pytest
 
 from gateway.model import Delivered
-from gateway.store import Room
-from gateway.store.sqlite import accept, clock, dispatch, leases, prune, read, replay, standing
+from gateway.store import NO_LEASES, Room
+from gateway.store.sqlite import (
+    accept,
+    clock,
+    dispatch,
+    keys,
+    leases,
+    numbers,
+    prune,
+    read,
+    record,
+    replay,
+    rows,
+    standing,
+)
 from tests.support.store import LEASE, NOW, A, event, open_store, outcome
 
-SMALL = ("destinations", "replays", "delivery_counts", "CONSTANT ROW", "(subquery")
-"""A row for each destination or replay; reading all of it is nothing."""
+SMALL = (
+    "destinations",
+    "replays",
+    "delivery_counts",
+    "clock",
+    "highest",
+    "CONSTANT ROW",
+    "(subquery",
+    "SCAN v",
+)
+"""A row for each destination or replay, one row in all, or the rows of the statement itself; reading all of it is nothing."""
 
 READS_MUCH = {
     "leases.END_LEASES": "the leased ones alone: SCAN deliveries USING INDEX deliveries_leased_key",
     "leases.NOTE_INTERRUPTED": "the leased ones alone: SCAN deliveries USING INDEX deliveries_leased_key",
-    "clock.STEP": "the pending ones alone: SCAN deliveries USING INDEX deliveries_pending",
     "read.EVENTS pending": "the pending ones alone: SCAN deliveries USING INDEX deliveries_pending",
     "read.PAGE pending": "the pending ones alone: SCAN deliveries USING INDEX deliveries_pending",
     "read.COUNT dead": "the dead ones alone: SCAN f USING INDEX deliveries_dead",
@@ -30,10 +51,14 @@ READS_MUCH = {
 WAYS = {
     "dispatch.DUE": "SEARCH d USING INDEX deliveries_due (destination=? AND again=? AND next_attempt_at<?)",
     "dispatch.YIELD": "SEARCH deliveries USING INDEX deliveries_yielding (destination=? AND yields_at<?)",
-    "dispatch.PROMOTE": "SEARCH deliveries USING INDEX deliveries_of_key (destination=? AND ordering_key=?)",
-    "accept.INSERT_DELIVERY": "SEARCH deliveries USING INDEX deliveries_of_key (destination=? AND ordering_key=?)",
+    "dispatch.LEASE": "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
+    "keys.PROMOTE": "SEARCH o USING INDEX deliveries_of_key (destination=? AND ordering_key=?)",
+    "accept.KNOWN": "SEARCH k USING PRIMARY KEY (source=? AND dedupe_key=?)",
+    "accept.BUSY": "SEARCH deliveries USING INDEX deliveries_of_key (destination=? AND ordering_key=?)",
+    "replay.QUEUE": "SEARCH deliveries USING INDEX deliveries_of_key (destination=? AND ordering_key=?)",
     "standing.HURRY": "SEARCH deliveries USING INDEX deliveries_due (destination=? AND again=? AND next_attempt_at>?)",
-    "dispatch.RECORD": "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
+    "record.COUNTED": "SEARCH d USING INTEGER PRIMARY KEY (rowid=?)",
+    "record.RECORD": "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
     "read.OLDEST_PENDING": "SEARCH deliveries USING INDEX deliveries_pending (destination=?)",
     "prune.DELIVERIES_PAST": "SEARCH deliveries USING COVERING INDEX deliveries_finished (state=? AND finished_at<?)",
     "read.PAGE": "SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
@@ -47,7 +72,7 @@ WAYS = {
 def statements():
     """Every one that the store is made of, by module and name."""
     found = {}
-    for module in (accept, clock, dispatch, leases, standing, replay, prune, read):
+    for module in (accept, clock, dispatch, keys, leases, numbers, record, standing, replay, prune, read):
         of = module.__name__.rpartition(".")[2]
         for name, value in vars(module).items():
             if isinstance(value, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE)", value):
@@ -59,6 +84,10 @@ def statements():
 
 def plan(store, sql):
     values = dict.fromkeys(re.findall(r":(\w+)", sql))
+    if rows.ROWS in sql:
+        inserted = re.search(r"INSERT INTO \w+ \(([^)]*)\)", sql)
+        width = inserted[1].count(",") + 1 if inserted else max(map(int, re.findall(r"column(\d+)", sql)))
+        sql, values = rows.filled(sql, 2, width), [None] * (2 * width)
     connection = store._connection  # noqa: SLF001 - the plan is that of the connection that runs it
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
@@ -91,10 +120,11 @@ def seconds_of_a_delivery(store, number, *, key):
     db = store._connection  # noqa: SLF001 - the commit is the disk's time
     db.execute("BEGIN")
     began = time.perf_counter()
-    accept.accept(db, event(10**9 + number, ordering_key=key), same_id_is_duplicate=False)
+    accept.accept(db, [accept.Arrival(event(10**9 + number, ordering_key=key), False, NO_LEASES)])
     claimed = dispatch.claim(db, A, room=Room(1, 1), probe=False, now=NOW, lease_until=LEASE)
     (one,) = claimed.claims
-    assert dispatch.record(db, one, outcome(), Delivered(), now=NOW, yields_at=None).counted
+    (finished,) = record.record(db, [record.Result(one, outcome(), Delivered(), NOW, None)])
+    assert finished.counted
     took = time.perf_counter() - began
     db.execute("COMMIT")
     return took

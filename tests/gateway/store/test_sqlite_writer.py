@@ -1,6 +1,7 @@
 """The writer: what waits together is one transaction and one fsync, and no answer comes before it."""
 
 import asyncio
+import sqlite3
 import threading
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -9,7 +10,7 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.model import Delivered, DestinationName
-from gateway.store.sqlite.writer import MAX_GROUP, MAX_WAITING
+from gateway.store.sqlite.writer import MAX_GROUP, MAX_SHORT_BYTES, MAX_WAITING, MAX_WAITING_BYTES
 from tests.support.store import NOW, A, accept, claim, event, numbers, open_store, outcome, rows
 
 NO_NAME = DestinationName(object())
@@ -25,7 +26,7 @@ async def standing_still(store):
         hangs.set()
         assert go_on.wait(20)
 
-    blocking = asyncio.ensure_future(store._writer.submit(hang))  # noqa: SLF001 - the disk has no handle to hang it by
+    blocking = asyncio.ensure_future(store._writer.do(hang))  # noqa: SLF001 - the disk has no handle to hang it by
     assert await asyncio.to_thread(hangs.wait, 20)
     try:
         yield
@@ -130,6 +131,55 @@ async def test_more_waiting_tasks_than_the_bound_are_refused_at_once_and_the_oth
             assert all(isinstance(one.exception(), StoreUnavailable) for one in done)
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert sum(not isinstance(one, Exception) for one in results) == MAX_WAITING
+
+
+async def test_what_waits_is_bounded_in_bytes_too(path):
+    large = bytes(MAX_WAITING_BYTES // 8)
+    async with open_store(path) as store:
+        async with standing_still(store):
+            waiting = [
+                asyncio.ensure_future(store.accept(event(number, body=large), same_id_is_duplicate=False))
+                for number in range(10)
+            ]
+            done, _ = await asyncio.wait(waiting, timeout=0.2)
+            assert len(done) == 2
+            assert all(isinstance(one.exception(), StoreUnavailable) for one in done)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert sum(not isinstance(one, Exception) for one in results) == 8
+        assert (await accept(store, event(99)))[0].status == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("body_bytes", "on_the_loop"), [(1000, True), (MAX_SHORT_BYTES + 1, False)], ids=["few", "many"]
+)
+async def test_the_event_loop_executes_what_is_short_and_never_waits_for_the_disk(
+    path, body_bytes, on_the_loop
+):
+    threads = {}
+
+    def note(statement):
+        threads[statement.split()[0]] = threading.current_thread() is threading.main_thread()
+
+    async with open_store(path) as store:
+        store._connection.set_trace_callback(note)  # noqa: SLF001 - told of each statement by the thread that runs it
+        await accept(store, event(1, body=bytes(body_bytes)))
+        store._connection.set_trace_callback(None)  # noqa: SLF001
+    assert threads["INSERT"] is on_the_loop
+    assert threads["COMMIT"] is False
+
+
+async def test_a_file_that_another_program_has_locked_holds_up_neither_the_loop_nor_for_good(path):
+    async with open_store(path) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        asked = asyncio.ensure_future(store.accept(event(1), same_id_is_duplicate=False))
+        for _ in range(20):
+            async with asyncio.timeout(1):
+                await asyncio.sleep(0.01)
+        assert not asked.done()
+        other.execute("COMMIT")
+        other.close()
+        assert (await asked).status == "accepted"
 
 
 async def test_a_task_whose_caller_went_away_is_done_and_the_others_get_their_answers(path):

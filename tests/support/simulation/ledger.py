@@ -89,8 +89,8 @@ class Way:
     last: deque[tuple[object, bool]] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))
     since: deque[tuple[object, bool]] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))
     """The same, since anything may have made the gateway forget them."""
-    releases: dict[str, list[int]] = field(default_factory=dict)
-    """Key → when deliveries of it that are over, or were queued anew, let the next pass; in running time."""
+    releases: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """Key → the places of deliveries of it that are over, or were queued anew, and when they let the next pass; in running time."""
 
     @property
     def wait(self) -> int:
@@ -266,7 +266,14 @@ class Ledger:
         if waiting := self.claimable(destination):
             self.check(False, f"{destination}: nothing under way though {waiting[0]} is due")
 
-    def _saw_accept(self, result: Accepted, event: Event, *, same_id_is_duplicate: bool) -> None:
+    def _saw_accept(
+        self,
+        result: Accepted,
+        event: Event,
+        *,
+        same_id_is_duplicate: bool,
+        leases: Mapping[DestinationName, int],
+    ) -> None:
         known = self.dedupe.setdefault((event.source, event.dedupe_key), {})
         self.check(not same_id_is_duplicate, "not simulated")
         if event.body_sha256 in known:
@@ -275,12 +282,42 @@ class Ledger:
                 f"{event.id}: {result} of a duplicate",
             )
             return
-        expected = Accepted(event.id, "accepted" if event.destinations else "unrouted", id_reused=bool(known))
-        self.check(result == expected, f"{event.id}: {result}, not {expected}")
+        status = "accepted" if event.destinations else "unrouted"
+        found = (result.event_id, result.status, result.id_reused)
+        self.check(found == (event.id, status, bool(known)), f"{event.id}: {result}, not {status}")
         known[event.body_sha256] = event.id, event.received_at
         self.events[event.id] = event
+        claims = {claim.destination: claim for claim in result.claims}
+        self.check(claims.keys() <= leases.keys(), f"{event.id}: {result} where {leases} were asked for")
         for destination in event.destinations:
             self._queue(event.id, destination, event.ordering_key, at=event.received_at)
+            self._saw_door(
+                destination, claims.get(destination), leases, event, is_due=destination in result.due
+            )
+
+    def _saw_door(
+        self,
+        destination: DestinationName,
+        claim: Claim | None,
+        leases: Mapping[DestinationName, int],
+        event: Event,
+        *,
+        is_due: bool,
+    ) -> None:
+        """Whether a delivery was leased, or was said to be due, as it was accepted."""
+        way, one = self.ways[destination], self.deliveries[event.id, destination]
+        if claim is not None:
+            TALLY["leased at once"] += 1
+            self.check(not way.stopped_now, f"{event.id}: leased for {destination}, which stands still")
+            self.check(way.quiet_until <= self.now() + SLACK_MS or way.loose, f"{destination} is quiet")
+            self.check(not is_due, f"{event.id}: leased and due")
+            self._lease(way, claim, lease_until=leases[destination])
+            return
+        if way.stopped_now or way.loose or way.quiet_until > self.now() - SLACK_MS:
+            return
+        if not any(other.place < one.place for other in self._of_key(one)):  # else it may have to be let pass
+            self.check(is_due, f"{event.id}: nobody was told that {destination} may have it")
+            self.check(destination not in leases, f"{event.id}: not leased for {destination}")
 
     def _saw_claim(
         self,
@@ -296,6 +333,10 @@ class Ledger:
         way = self.ways[destination]
         self.check(len(result.claims) <= room.total, f"{len(result.claims)} claims for {room}")
         self._standing(way, result.standing)
+        stands = result.standing
+        asked = not way.paused and (probe or not way.held)
+        if asked and max(self.steady(stands.quiet_until or 0), way.quiet_until - SLACK_MS) <= self.now():
+            way.quiet_until = 0  # it is over, and forgotten
         if result.claims:
             self.check(not way.paused, f"{destination} is paused")
             self.check(way.quiet_until <= self.now() + SLACK_MS or way.loose, f"{destination} is quiet")
@@ -366,7 +407,7 @@ class Ledger:
     ) -> None:
         del now, by_hand
         way = self.ways[destination]
-        was_held = way.held
+        was_held, was_quiet = way.held, way.quiet_until > 0
         TALLY[f"destination {change}"] += 1
         way.since.clear()
         match change:
@@ -382,7 +423,7 @@ class Ledger:
         self._standing(way, result)
         if way.held and not was_held:
             way.probed, way.held_since = None, self.now()
-        if was_held and not way.held:
+        if (was_held or (was_quiet and change == "resume")) and not way.held:
             for one in self.pending(destination):
                 one.not_before = min(one.not_before, self.now())
         way.loose = way.loose and change != "resume"
@@ -525,7 +566,7 @@ class Ledger:
     def _releases(self, way: Way, one: Delivery) -> Iterator[int]:
         if one.key is None:
             return
-        yield from way.releases.get(one.key, ())
+        yield from (at for place, at in way.releases.get(one.key, ()) if place < one.place)
         for other in self._of_key(one):
             if other.place < one.place and other.failed is not None:
                 yield other.failed + way.wait
@@ -584,7 +625,7 @@ class Ledger:
             released = self.running(way)
             if way.wait and one.failed is not None:
                 released = min(released, one.failed + way.wait)
-            way.releases.setdefault(one.key, []).append(released)
+            way.releases.setdefault(one.key, []).append((one.place, released))
 
     def _standing(self, way: Way, stands: Standing) -> None:
         self.check((stands.paused_at is not None) == way.paused, f"{way.settings.name}: {stands}")

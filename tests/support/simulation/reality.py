@@ -8,8 +8,8 @@ from gateway.model import DestinationName, EventId
 from tests.support.simulation.ledger import SLACK_MS, Ledger, differences
 
 DELIVERIES = """
-SELECT e.id, d.destination, d.state, d.attempts, d.lease_until IS NOT NULL, d.again, d.id, d.next_attempt_at
-FROM deliveries d JOIN events e ON e.seq = d.event_seq ORDER BY d.id
+SELECT e.id, d.destination, d.state, d.attempts, d.lease_until IS NOT NULL, d.again, d.id, d.next_attempt_at + offset_ms
+FROM deliveries d JOIN events e ON e.seq = d.event_seq, clock ORDER BY d.id
 """
 
 ATTEMPTS = """

@@ -267,7 +267,7 @@ class World:
 
         async def accepted() -> None:
             fresh = event(number, received_at=self.clock.now_ms(), **values)
-            await self.store.accept(fresh, same_id_is_duplicate=False)
+            await self.dispatcher.accept(fresh, same_id_is_duplicate=False)
 
         self._begin(accepted())
 

@@ -1,0 +1,46 @@
+"""Many rows in one statement, and the answer to them in few.
+
+Python lets other threads run around every step of a statement, and waits for its turn again afterwards: under load
+that costs more than the step. So what is done for a group is done by few statements that return few rows.
+"""
+
+import functools
+import itertools
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+MOST = 64
+"""Rows of one statement."""
+
+ROWS = "{rows}"
+"""Where a statement's rows stand: behind VALUES. It must pass over rows of nothing but NULL."""
+
+
+def each(db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """What `sql` returns for all of `rows`, which are of one width; in any order."""
+    found: list[Any] = []
+    for first in range(0, len(rows), MOST):
+        some = rows[first : first + MOST]
+        number, width = _padded(len(some)), len(some[0])
+        values = [*itertools.chain(*some), *itertools.repeat(None, (number - len(some)) * width)]
+        found += db.execute(filled(sql, number, width), values).fetchall()
+    return found
+
+
+def numbers(texts: Sequence[Any]) -> Iterator[int]:
+    """Those of a column that is the `group_concat` of integers."""
+    for text in texts:
+        if text is not None:
+            yield from map(int, text.split(","))
+
+
+@functools.cache
+def filled(sql: str, number: int, width: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return sql.replace(ROWS, ", ".join([row] * number))
+
+
+def _padded(number: int) -> int:
+    """The next power of two, so that few lengths of a statement have to be kept prepared."""
+    return 1 << (number - 1).bit_length()
