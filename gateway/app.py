@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -115,17 +114,22 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
 
 def _front(ingest: Ingest, others: Starlette) -> ASGIApp:
     """Webhooks go straight to `ingest`: the way through Starlette's routing costs more than their verification."""
-    guarded = ServerErrorMiddleware(ingest, handler=_unexpected)
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await others(scope, receive, send)
             return
+        is_webhook = scope["path"].startswith(PATH)
         try:
-            await (guarded if scope["path"].startswith(PATH) else others)(scope, receive, send)
+            await (ingest if is_webhook else others)(scope, receive, send)
         except asyncio.CancelledError:  # the grace time of a stop is over
             with contextlib.suppress(RuntimeError):  # its answer has begun
                 await _stopping()(scope, receive, send)
+        except Exception as error:
+            if is_webhook:  # Starlette has answered for the others
+                with contextlib.suppress(RuntimeError):
+                    await _failed(scope["path"], error)(scope, receive, send)
+            raise  # the server logs where it was
 
     return front
 
@@ -250,5 +254,9 @@ async def _http_problem(_: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    emit("request.failed", level=logging.ERROR, path=request.url.path, error=repr(error))
+    return _failed(request.url.path, error)
+
+
+def _failed(path: str, error: Exception) -> Response:
+    emit("request.failed", level=logging.ERROR, path=path, error=repr(error))
     return problem(500, "The gateway failed to handle this request; its log says why.")

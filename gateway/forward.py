@@ -1,6 +1,5 @@
 """Makes one attempt over HTTP and says what came of it. A destination's error is a value, never an exception."""
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -15,6 +14,7 @@ from gateway.clock import Clock
 from gateway.config import Destination
 from gateway.model import Claim, Outcome, OutcomeKind
 from gateway.outgoing import Composer, Outgoing, PayloadError
+from gateway.patience import Patience
 from gateway.resolver import AddressRefusedError, Resolve, Resolver, resolve_by_system
 from gateway.transport import Transport
 
@@ -59,6 +59,7 @@ class Forwarder:
     ) -> None:
         self._destination = destination
         self._clock = clock
+        self._patience = Patience(destination.timeout_seconds)
         self.take_secrets(destination)
         self._url = httpx.URL(destination.url)
         self._host, secure = self._url.raw_host.decode(), self._url.scheme == "https"
@@ -126,8 +127,7 @@ class Forwarder:
     async def _attempt(self, claim: Claim, answer: Answer) -> None:
         try:
             outgoing = self._composer.compose(claim)
-            async with asyncio.timeout(self._destination.timeout_seconds):
-                await self._exchange(outgoing, answer)
+            await self._patience.limit(self._exchange(outgoing, answer))
         except PayloadError as error:
             answer.fail("payload", str(error))
         except AddressRefusedError as error:

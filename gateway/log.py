@@ -13,6 +13,8 @@ LOGGER = logging.getLogger("gateway")
 MAX_PENDING = 256
 """Lines that may wait for the end of the event loop's turn."""
 to_json = json.JSONEncoder(default=str).encode
+quoted = json.encoder.encode_basestring_ascii
+"""A text as JSON. An encoder is made anew for every call of `to_json`; most of what lines say needs none."""
 
 
 class Line(logging.LogRecord):
@@ -104,7 +106,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return to_json(line)
+        return f"{{{', '.join([f'{quoted(key)}: {_as_json(value)}' for key, value in line.items()])}}}"
 
     def _time(self, created: float) -> str:
         second = int(created)
@@ -121,6 +123,15 @@ class HumanFormatter(logging.Formatter):
         level = "" if record.levelno == logging.INFO else f" {record.levelname}"
         text = f"{datetime.fromtimestamp(record.created):%H:%M:%S}{level} {record.getMessage()}{words}"  # noqa: DTZ006 - a person reads local time
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def _as_json(value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        return quoted(value)
+    if kind is int:
+        return str(value)
+    return "null" if value is None else to_json(value)
 
 
 def _shown(value: Any) -> str:

@@ -45,6 +45,8 @@ INSERT INTO deliveries (id, event_seq, destination, ordering_key, queued_at, run
 SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
 """
 
+quoted = json.encoder.encode_basestring_ascii
+
 Key = tuple[DestinationName, str]
 
 
@@ -90,7 +92,10 @@ def accept(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[Accepted
 
 
 def headers_to_text(headers: Headers) -> str:
-    return json.dumps([[name.decode("latin-1"), value.decode("latin-1")] for name, value in headers])
+    pairs = [
+        f"[{quoted(name.decode('latin-1'))}, {quoted(value.decode('latin-1'))}]" for name, value in headers
+    ]
+    return f"[{', '.join(pairs)}]"
 
 
 def headers_from_text(text: str) -> Headers:
