@@ -50,13 +50,32 @@ class Backpressure(FlowControl):
 
 
 class Exit:
-    """The connection's transport as uvicorn uses it, but for `close`, which the protocol does in its own way."""
+    """The connection's transport as uvicorn uses it, but for `close`, which the protocol does in its own way.
+
+    The head of an answer waits for the body, which comes in the same turn of the event loop: two packets would cost two
+    system calls here, and wake the peer twice.
+    """
 
     def __init__(self, transport: asyncio.Transport, protocol: "Protocol") -> None:
-        self.write = transport.write
         self.close = protocol.leave
+        self._write = transport.write
         self._transport = transport
         self._protocol = protocol
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
+            self._head = data
+            self._protocol.loop.call_soon(self.flush)
+            return
+        self._write(data)
+
+    def flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._write(head)
 
     def is_closing(self) -> bool:
         return self._protocol.leaving or self._transport.is_closing()
@@ -82,7 +101,8 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._socket = transport
         self.flow = Backpressure(transport, self.pipeline)
-        self.transport = Exit(transport, self)  # type: ignore[assignment]
+        self._exit = Exit(transport, self)
+        self.transport = self._exit  # type: ignore[assignment]
         self.timeout_keep_alive_task = self.loop.call_later(
             self._limits.head_seconds, self.timeout_keep_alive_handler
         )
@@ -131,6 +151,7 @@ class Protocol(HttpToolsProtocol):
         if self.leaving:
             return
         self.leaving = True
+        self._exit.flush()
         self._unset_deadline()
         self._exits.append(self.loop.call_later(self._limits.stall_seconds, self._socket.abort))
         if (self._in_body or self._refusing) and not self._socket.is_closing():
