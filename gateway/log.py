@@ -98,15 +98,17 @@ class JsonFormatter(logging.Formatter):
         self._second_text = ""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": self._time(record.created),
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **getattr(record, "fields", {}),
-        }
+        fields = getattr(record, "fields", {})
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return f"{{{', '.join([f'{quoted(key)}: {_as_json(value)}' for key, value in line.items()])}}}"
+            fields = {**fields, "exception": self.formatException(record.exc_info)}
+        said = [
+            f', "{key}": {quoted(value) if value.__class__ is str else _as_json(value)}'
+            for key, value in fields.items()
+        ]
+        at, level = self._time(record.created), record.levelname.lower()
+        return (
+            f'{{"time": "{at}", "level": "{level}", "event": {quoted(record.getMessage())}{"".join(said)}}}'
+        )
 
     def _time(self, created: float) -> str:
         second = int(created)
@@ -126,12 +128,9 @@ class HumanFormatter(logging.Formatter):
 
 
 def _as_json(value: Any) -> str:
-    kind = type(value)
-    if kind is str:
-        return quoted(value)
-    if kind is int:
-        return str(value)
-    return "null" if value is None else to_json(value)
+    if value is None:
+        return "null"
+    return str(value) if value.__class__ is int else to_json(value)
 
 
 def _shown(value: Any) -> str:
