@@ -25,6 +25,7 @@ from gateway.model import (
     VerifiedWebhook,
     Webhook,
 )
+from gateway.pace import Bucket
 from gateway.patience import Patience
 from gateway.problem import problem
 from gateway.route import Router
@@ -111,6 +112,11 @@ class Ingest:
         self._new_event_id = new_event_id
         self._max_body_bytes = max_body_bytes
         self._patience = Patience(ANSWER_SECONDS)
+        self._buckets = {
+            name: Bucket(source.rate_per_second, kept_seconds=1, level=max(1.0, source.rate_per_second))
+            for name, source in sources.items()
+            if source.rate_per_second
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -137,6 +143,8 @@ class Ingest:
         verified = self._verify(source, received)
         if isinstance(verified, Rejected):
             return self._refuse(name, verified)
+        if (over := self._over_rate(name)) is not None:
+            return self._refuse(name, over)
         return await self._accept(source, verified, started=started)
 
     async def _receive(self, scope: Scope, receive: Receive, source: Source) -> Webhook | Rejected:
@@ -186,6 +194,18 @@ class Ingest:
                     "unavailable", f"{verified.detail}, but the gateway's clock was set by {moved:+.0f} s"
                 )
         return verified
+
+    def _over_rate(self, name: SourceName) -> Rejected | None:
+        """What is not authentic uses up nothing of a source's rate."""
+        if (bucket := self._buckets.get(name)) is None:
+            return None
+        now = round(self._clock.monotonic() * 1000)
+        if bucket.level(now):
+            bucket.take(1, now=now)
+            return None
+        seconds = -((now - bucket.next_at(now)) // 1000)
+        detail = f"more than {self._sources[name].rate_per_second:g} webhooks a second"
+        return Rejected("rate_limited", detail, retry_after_seconds=seconds)
 
     async def _accept(self, source: Source, verified: VerifiedWebhook, *, started: float) -> ASGIApp:
         event = self._event(source, verified)
@@ -241,12 +261,13 @@ class Ingest:
             reason=rejected.reason,
             detail=rejected.detail,
         )
-        return _refusal(rejected.reason, rejected.detail)
+        return _refusal(rejected)
 
 
-def _refusal(reason: RejectionReason, detail: str) -> ASGIApp:
+def _refusal(rejected: Rejected) -> ASGIApp:
     """What the sender is told. One answer for every failure to authenticate, so that it teaches a forger nothing."""
-    sentence = f"{detail[0].upper()}{detail[1:]}."
+    sentence = f"{rejected.detail[0].upper()}{rejected.detail[1:]}."
+    again = {"retry-after": str(rejected.retry_after_seconds)}
     answers: dict[RejectionReason, tuple[int, str, dict[str, str]]] = {
         "unknown_source": (
             404,
@@ -256,9 +277,10 @@ def _refusal(reason: RejectionReason, detail: str) -> ASGIApp:
         "method": (405, "Webhooks are sent by POST.", {"allow": "POST"}),
         "too_slow": (408, sentence, {"connection": "close"}),
         "too_large": (413, sentence, {"connection": "close"}),
-        "unavailable": (503, "The event could not be stored now; send it again.", {"retry-after": "5"}),
+        "rate_limited": (429, f"{sentence} Send it again after a while.", again),
+        "unavailable": (503, "The event could not be stored now; send it again.", again),
     }
-    status, text, headers = answers.get(reason, (401, UNAUTHORIZED, {}))
+    status, text, headers = answers.get(rejected.reason, (401, UNAUTHORIZED, {}))
     return problem(status, text, headers=headers)
 
 

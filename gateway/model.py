@@ -55,6 +55,8 @@ class Rejected:
     reason: RejectionReason
     detail: str
     """For the log and for `gateway verify`; never the expected signature, never a secret."""
+    retry_after_seconds: int = 5
+    """When to come again, of those that may."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,12 +139,13 @@ class Pace:
 
 
 class Bucket:
-    """Lets `per_second` attempts begin, evenly; what was not used is kept for a tenth of a second."""
+    """Lets `per_second` things begin, evenly; what was not used is kept for so many seconds."""
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, *, kept_seconds: float = 0.1, level: float = 1.0) -> None:
+        """`level`: how many may begin at once, at first."""
         self._per_second = per_second
-        self._most = max(1.0, per_second / 10)
-        self._level = 1.0
+        self._most = max(1.0, per_second * kept_seconds)
+        self._level = level
         self._filled_at: int | None = None
 
     def level(self, now: int) -> int:

@@ -54,6 +54,8 @@ class Source:
     """A selector. Deliveries of one key go out one at a time, in order of acceptance. Default: no order."""
     same_id: str = "new"
     """What a known key with another body is: `new` (an event of its own, marked) or `duplicate`. Default new."""
+    rate_per_second: float = 0.0
+    """Verified webhooks taken a second, a second's worth of them at once; what is over that is answered 429. 0: no bound. Default 0."""
 
 
 @dataclass(frozen=True, slots=True)

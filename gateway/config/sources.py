@@ -21,6 +21,7 @@ def read_source(table: Reader) -> Source:
         dedupe_key=_dedupe_key(table, preset.dedupe_key if preset else default_dedupe_key(parameters)),
         ordering_key=_selector(table, "ordering_key", "") if table.peek("ordering_key") else None,
         same_id=table.choice("same_id", "new", ("new", "duplicate")),
+        rate_per_second=table.number("rate_per_second", 0, least=0, most=100_000),
     )
     for key in (
         "preset",
@@ -29,7 +30,7 @@ def read_source(table: Reader) -> Source:
         "public_url",
     ):  # public_url: only for schemes that sign the URL
         table.raw(key)
-    for key, unset in (("rate_per_second", 0), ("allow_ips", []), ("replay_guard", False)):
+    for key, unset in (("allow_ips", []), ("replay_guard", False)):
         table.later(key, unset)
     table.close()
     return source

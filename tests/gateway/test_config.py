@@ -246,8 +246,8 @@ def test_a_retention_that_is_no_span_is_a_fault(days):
         ("verify = { kind = 'none' }\nevent_type = 'json:['", "is not a JMESPath expression"),
         ("verify = { kind = 'none' }\nevent_type = 'header:'", "is not json:PATH"),
         (
-            "verify = { kind = 'none' }\nrate_per_second = 5",
-            "rate_per_second: is not supported by this version",
+            "verify = { kind = 'none' }\nallow_ips = ['192.0.2.1']",
+            "allow_ips: is not supported by this version",
         ),
         (
             "verify = { kind = 'none' }\nallow_ips = ['10.0.0.0/8']",

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -132,6 +133,36 @@ def test_a_known_id_with_another_body_is_a_duplicate_where_bodies_change_between
     first = gateway.post(b'{"n": 1}', source="changing", message_id=message_id).json()
     second = gateway.post(b'{"n": 2}', source="changing", message_id=message_id).json()
     assert second == {"event_id": first["event_id"], "status": "duplicate"}
+
+
+def test_what_is_over_a_sources_rate_is_answered_429_until_its_time_has_come(tmp_path):
+    clock = ManualClock(round(time.time() * 1000))
+    with accepting(tmp_path, SOURCES + "rate_per_second = 3\n", clock=clock) as gateway:
+
+        def post(**headers):
+            sent = {**signed(b"{}", at=clock.wall_ms() // 1000), **headers}
+            return httpx.post(
+                f"http://127.0.0.1:{gateway.port}/webhooks/producer", content=b"{}", headers=sent
+            )
+
+        assert [post(**{"webhook-signature": "v1,AAAA"}).status_code for _ in range(5)] == [401] * 5
+        assert [post().status_code for _ in range(3)] == [200] * 3
+        refused = post()
+        assert (problem_of(refused)["status"], refused.headers["retry-after"]) == (429, "1")
+        assert gateway.rejected("rate_limited") == 1
+        clock.advance(0.4)
+        assert [post().status_code for _ in range(2)] == [200, 429]
+        clock.advance(60)
+        assert [post().status_code for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_a_rate_below_one_a_second_says_how_long_to_wait(tmp_path):
+    clock = ManualClock(round(time.time() * 1000))
+    with accepting(tmp_path, SOURCES + "rate_per_second = 0.1\n", clock=clock) as gateway:
+        url = f"http://127.0.0.1:{gateway.port}/webhooks/producer"
+        sent = [httpx.post(url, content=b"{}", headers=signed(b"{}")) for _ in range(2)]
+        assert [one.status_code for one in sent] == [200, 429]
+        assert sent[1].headers["retry-after"] == "10"
 
 
 def test_an_event_that_nobody_wants_is_stored_all_the_same(gateway):
