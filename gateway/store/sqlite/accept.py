@@ -13,21 +13,22 @@ from gateway.store.sqlite.standing import Standings
 KNOWN = """
 SELECT k.source, k.dedupe_key, k.body_sha256, k.event_id
 FROM (VALUES {rows}) v CROSS JOIN dedupe_keys k ON k.source = v.column1 AND k.dedupe_key = v.column2
+WHERE v.column1 IS NOT 0
 ORDER BY k.seen_at, k.event_id
 """
 
 INSERT_KEYS = """
 INSERT INTO dedupe_keys (source, dedupe_key, body_sha256, event_id, seen_at)
-SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
+SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
 """
 
 INSERT_EVENTS = """
 INSERT INTO events (seq, id, source, type, dedupe_key, body_sha256, ordering_key, received_at, query, headers, body,
                     unrouted, id_reused)
-SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
+SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
 """
 
-# Of which keys an earlier delivery holds back what comes now, and of which an attempt is under way; by their numbers.
+# Of which keys an earlier delivery holds back what comes now, and of which an attempt is under way; by their numbers, from 1.
 BUSY = """
 SELECT
   group_concat(CASE WHEN EXISTS (SELECT 1 FROM deliveries
@@ -42,7 +43,7 @@ FROM (VALUES {rows}) v
 INSERT_DELIVERIES = """
 INSERT INTO deliveries (id, event_seq, destination, ordering_key, queued_at, running_since, next_attempt_at, attempts,
                         leased_at, lease_until)
-SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
+SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
 """
 
 quoted = json.encoder.encode_basestring_ascii
@@ -155,9 +156,9 @@ class _Queue:
         self._standings = Standings(db)
         self._next_id = next_id
         keys = list({(name, key) for name, key in wanted if key is not None})
-        busy = rows.each(db, BUSY, [(number, *key) for number, key in enumerate(keys)])
-        self._held_back = {keys[number] for number in rows.numbers([one for one, _ in busy])}
-        self._leased = {keys[number] for number in rows.numbers([one for _, one in busy])}
+        busy = rows.each(db, BUSY, [(number, *key) for number, key in enumerate(keys, 1)])
+        self._held_back = {keys[number - 1] for number in rows.numbers([one for one, _ in busy])}
+        self._leased = {keys[number - 1] for number in rows.numbers([one for _, one in busy])}
 
     def add(self, arrival: Arrival, name: DestinationName, *, of: _Delivering, seq: int) -> None:
         event, key = arrival.event, arrival.event.ordering_key
@@ -218,6 +219,6 @@ def _event_row(event: Event, *, seq: int, id_reused: bool) -> tuple[object, ...]
         event.webhook.query,
         headers_to_text(event.webhook.headers),
         event.webhook.body,
-        not event.destinations,
-        id_reused,
+        int(not event.destinations),
+        int(id_reused),
     )

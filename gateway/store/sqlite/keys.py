@@ -17,7 +17,7 @@ WHERE deliveries.id = (
   SELECT o.id FROM deliveries o
   WHERE o.destination = v.column1 AND o.ordering_key = v.column2 AND o.state = 'pending' AND o.yielded = 0
   ORDER BY o.id LIMIT 1
-) AND deliveries.next_attempt_at IS NULL
+) AND deliveries.next_attempt_at IS NULL AND v.column1 IS NOT 0
 RETURNING destination, ordering_key
 """
 

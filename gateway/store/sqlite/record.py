@@ -26,7 +26,7 @@ FROM (VALUES {rows}) v WHERE deliveries.id = v.column1
 
 INSERT_ATTEMPTS = """
 INSERT INTO attempts (delivery_id, number, started_at, duration_ms, outcome, status, error, response)
-SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
+SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
 """
 
 # Behind everything that waits, however far away that is: the end of the hold makes all of it due.
@@ -107,7 +107,7 @@ def _delivery_row(db: sqlite3.Connection, result: Result, standings: Standings) 
         outcome.status,
         outcome.error,
         yields_at,
-        counts,
+        int(counts),
     )
 
 
