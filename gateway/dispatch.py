@@ -1,4 +1,4 @@
-"""Runs a lane for every destination, so that a slow one holds up no other, and keeps leases and the clock."""
+"""Runs a lane for every destination, so that a slow one holds up no other; accepts events for them, and keeps leases and the clock."""
 
 import asyncio
 import logging

@@ -19,7 +19,7 @@ from gateway.metrics import Metrics, Series
 from gateway.model import Claim, Dead, Delivered, Outcome, RetryAt, Verdict
 from gateway.pace import Pace, quiet_until
 from gateway.retry import QUIET_STATUSES, judge
-from gateway.store import Finished, Standing, StandingChange, Store
+from gateway.store import Claimed, Finished, Standing, StandingChange, Store
 
 LEASE_MARGIN_SECONDS = 30
 """Beyond an attempt's time-out: for the results that wait to be recorded."""
@@ -80,7 +80,8 @@ class Lane:
         """Of these, retries and replays."""
         self._reserved = 0
         self._caught_up = False
-        """Nothing is due that is not under way: the last claim found no more, and nothing was heard of since."""
+        """The last claim left nothing behind that is due, and nothing was heard of since."""
+        self._stopped = False
         self._stepped_ms = 0
         self._wake = asyncio.Event()
 
@@ -99,14 +100,16 @@ class Lane:
 
         To be ended by `take` or `forgo`.
         """
-        if not self._caught_up or not self._pace.has_place(in_flight=self._taken()):
+        if self._stopped or not self._caught_up or not self._pace.has_place(in_flight=self._taken()):
             return None
         self._reserved += 1
         return Place(self._lease_until(self._clock.now_ms()), self._stepped_ms)
 
     def take(self, place: Place, claim: Claim) -> None:
+        """Begin its attempt; not after a stop: the next start takes the lease back."""
         self._reserved -= 1
-        self._begin([claim], stepped_ms=place.stepped_ms, now=self._clock.now_ms())
+        if not self._stopped:
+            self._begin([claim], stepped_ms=place.stepped_ms, now=self._clock.now_ms())
 
     def forgo(self) -> None:
         self._reserved -= 1
@@ -148,8 +151,12 @@ class Lane:
             self._pace.follow(claimed.standing, now=now)
             self._begin(claimed.claims, stepped_ms=stepped_ms, now=now)
             if len(claimed.claims) < turn.room.total and self._pace.held == was_held:
-                self._caught_up = not self._wake.is_set() and claimed.standing == Standing()
+                self._caught_up = self._left_nothing(claimed, now=now)
                 return claimed.next_at
+
+    def _left_nothing(self, claimed: Claimed, *, now: int) -> bool:
+        more = claimed.waits or (claimed.next_at is not None and claimed.next_at <= now)
+        return not more and claimed.standing == Standing() and not self._wake.is_set()
 
     def clock_stepped(self, by_ms: int) -> None:
         """What was claimed counts from times of the clock before; see `Store.clock_stepped`."""
@@ -162,7 +169,8 @@ class Lane:
             await asyncio.wait(list(self._claims))
 
     async def stop(self, *, grace_seconds: float) -> None:
-        """Lets attempts under way finish; those that do not in time are given back."""
+        """Lets attempts under way finish; those that do not in time are given back. No other begins."""
+        self._stopped = True
         if self._claims:
             await asyncio.wait(list(self._claims), timeout=grace_seconds)
         unfinished = dict(self._claims)
@@ -246,15 +254,16 @@ class Lane:
     async def _stand(self, outcome: Outcome, change: StandingChange | None, *, now: int) -> None:
         """What the attempt says of the destination itself. A store that cannot take it now learns it from the next attempt."""
         name = self._destination.name
+        horizon_ms = round(self._destination.retry.horizon_hours * 3_600_000)
+        until = quiet_until(outcome, now=now, horizon_ms=horizon_ms)
         try:
-            if change is not None:
-                await self._store.set_standing(name, change, now=now)
-                event, level = CHANGES[change]
-                emit(event, level=level, destination=name)
-            horizon_ms = round(self._destination.retry.horizon_hours * 3_600_000)
-            if until := quiet_until(outcome, now=now, horizon_ms=horizon_ms):
+            if until is not None:  # at once: the clock may be set while the store takes its time
                 await self._store.quiet(name, until=until, now=now)
                 emit("destination.quiet", level=logging.WARNING, destination=name, until=until)
+            if change is not None:
+                await self._store.set_standing(name, change, now=self._clock.now_ms())
+                event, level = CHANGES[change]
+                emit(event, level=level, destination=name)
         except StoreUnavailable as error:
             self._emit_error("store.unavailable", error=str(error))
 

@@ -73,8 +73,8 @@ class Exit:
         self._write(data)
 
     def flush(self) -> None:
-        if self._head:
-            head, self._head = self._head, b""
+        head, self._head = self._head, b""
+        if head and not self._transport.is_closing():
             self._write(head)
 
     def is_closing(self) -> bool:

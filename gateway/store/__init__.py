@@ -43,6 +43,8 @@ class Claimed:
     """When something of this destination becomes due, or yields its place; the time of the claim where more may be due
     already; None: nothing is known to."""
     standing: Standing
+    waits: bool = False
+    """Something is due, but its key has an attempt under way, the end of which nothing else will tell."""
 
 
 @dataclass(frozen=True, slots=True)

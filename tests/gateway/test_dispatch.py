@@ -9,7 +9,7 @@ import pytest
 from gateway.config import Destination
 from gateway.dispatch import Dispatcher
 from gateway.errors import StoreUnavailable
-from gateway.lane import Lane
+from gateway.lane import LOOK_SECONDS, Lane
 from gateway.metrics import Metrics
 from gateway.retry import RetryPolicy
 from gateway.store import Standing
@@ -681,3 +681,74 @@ async def test_events_that_always_fail_keep_a_destination_from_no_other_for_long
             waits[-1] += 1
             assert waits[-1] <= 62
     assert sorted(waits)[len(waits) // 2] <= 31
+
+
+async def test_what_waits_for_an_attempt_of_its_key_goes_when_that_is_over(store):
+    scripted = Scripted({1: ["client_error"]})
+    rig = Rig(store, scripted, order_wait_seconds=0.2)
+    await rig.accept(event(1, ordering_key="x"))
+    await rig.settle()
+    await rig.later(0.3)
+    rig.clock.advance(5)
+    scripted.gate.clear()
+    running = asyncio.create_task(rig.lane.run())
+    await until(lambda: scripted.under_way == 1)
+    await rig.dispatcher.accept(
+        event(2, ordering_key="x", received_at=rig.clock.now_ms()), same_id_is_duplicate=False
+    )
+    await asyncio.sleep(0.05)
+    scripted.gate.set()
+    async with asyncio.timeout(LOOK_SECONDS / 2):
+        await until(lambda: (2, 1) in scripted.seen)
+    running.cancel()
+
+
+async def until(holds):
+    while not holds():
+        await asyncio.sleep(0.001)
+
+
+async def test_after_a_stop_no_attempt_begins_of_what_was_accepted_meanwhile(store):
+    rig = await caught_up(store, Scripted())
+    accepting = asyncio.ensure_future(rig.dispatcher.accept(event(1), same_id_is_duplicate=False))
+    await asyncio.sleep(0)
+    await rig.dispatcher.stop(grace_seconds=0)
+    assert (await accepting).status == "accepted"
+    await rig.dispatcher.accept(event(2), same_id_is_duplicate=False)
+    await asyncio.sleep(0.01)
+    assert rig.scripted.seen == []
+    rig.start()
+    await store.end_leases(now=NOW + 60_000)
+    await rig.settle()
+    assert sorted(rig.scripted.seen) == [(1, 2), (2, 1)]
+
+
+@pytest.mark.parametrize("by_seconds", [-7200, 7200])
+async def test_a_clock_that_is_set_while_a_hold_is_written_moves_no_quiet_time(store, by_seconds):
+    rig = Rig(SlowToHold(store), Scripted(), max_in_flight=5)
+    rig.store.rig = rig
+    rig.store.by_seconds = by_seconds
+    rig.scripted.down = outcome("server_error", status=503, retry_after="60")
+    await rig.accept(*(event(number) for number in range(5)))
+    await rig.lane.step()
+    await rig.lane.drain()
+    assert rig.store.held
+    quiet_until = (await rig.standing()).quiet_until
+    assert 0 < quiet_until - rig.clock.now_ms() <= 60_000
+
+
+class SlowToHold:
+    """A store; while it writes a hold, the clock is set."""
+
+    def __init__(self, store):
+        self._store = store
+        self.held = False
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def set_standing(self, destination, change, *, now):
+        if change == "hold":
+            self.held = True
+            await self.rig.set_clock(self.by_seconds)
+        return await self._store.set_standing(destination, change, now=now)

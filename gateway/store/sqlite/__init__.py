@@ -30,9 +30,12 @@ from gateway.store.sqlite.disk import Disk
 from gateway.store.sqlite.reader import Reader
 from gateway.store.sqlite.writer import Writer
 
+GIVE_BACK_SECONDS = 0.5
+"""Between two tries to give back what was leased for nobody."""
+
 
 class SqliteStore:
-    """See `Store`. Writes go through one thread and are grouped; lists and figures have a reader each.
+    """See `Store`. What is written goes through one `Writer`, in groups; lists and figures have a reader each.
 
     The process holds a lock on `PATH.lock` while the store is open, so that at its start every lease is known to be
     a dead process's and is taken back at once.
@@ -168,7 +171,8 @@ class SqliteStore:
         return await self._figures.read(self._stats)
 
     async def close(self) -> None:
-        await asyncio.gather(*self._giving_back)
+        for task in self._giving_back:  # what they asked for is done; of the rest the next start takes care
+            task.cancel()
         await self._writer.close()
         self._lists.close()
         self._figures.close()
@@ -183,8 +187,13 @@ class SqliteStore:
             task.add_done_callback(self._giving_back.discard)
 
     async def _give_back_quietly(self, claims: Sequence[Claim]) -> None:
-        with contextlib.suppress(StoreUnavailable):  # the leases end by themselves
-            await self.give_back(claims, now=claims[0].queued_at)
+        while True:
+            try:
+                await self.give_back(claims, now=claims[0].queued_at)
+            except StoreUnavailable:
+                await asyncio.sleep(GIVE_BACK_SECONDS)
+            else:
+                return
 
     def _stats(self, db: sqlite3.Connection) -> Stats:
         oldest = {name: read.oldest_pending(db, name) for name in self._destinations}

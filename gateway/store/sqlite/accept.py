@@ -82,6 +82,7 @@ def accept(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[Accepted
             _event_row(event, seq=seq + n, id_reused=answers[index].id_reused)
             for n, (index, event) in enumerate(zip(fresh, events, strict=True))
         ],
+        content_bytes=sum(len(event.webhook.body) for event in events),
     )
     delivering = _deliver(db, [arrivals[index] for index in fresh], first_seq=seq, next_id=next_id)
     for index, one in zip(fresh, delivering, strict=True):

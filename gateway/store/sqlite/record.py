@@ -10,10 +10,10 @@ from gateway.store import Finished
 from gateway.store.sqlite import keys, rows
 from gateway.store.sqlite.standing import Standings
 
-# The attempt's number is the fence: a result of a lease that was lost is none. By the deliveries' numbers.
+# The attempt's number is the fence: a result of a lease that was lost is none. By the results' own numbers, from 1.
 COUNTED = """
-SELECT group_concat(d.id) FROM (VALUES {rows}) v CROSS JOIN deliveries d ON d.id = v.column1
-WHERE d.attempts = v.column2 AND d.lease_until IS NOT NULL
+SELECT group_concat(v.column1) FROM (VALUES {rows}) v CROSS JOIN deliveries d ON d.id = v.column2
+WHERE d.attempts = v.column3 AND d.lease_until IS NOT NULL
 """
 
 RECORD = """
@@ -53,24 +53,35 @@ class Result:
 
 
 def record(db: sqlite3.Connection, results: Sequence[Result]) -> list[Finished]:
-    """All in one transaction, which the caller begins and commits; each delivery is in it once."""
+    """All in one transaction, which the caller begins and commits; as if one came after the other."""
     standings = Standings(db)
-    found = rows.each(db, COUNTED, [(one.claim.delivery_id, one.claim.attempt) for one in results])
-    counted = set(rows.numbers([text for (text,) in found]))
-    taken = [one for one in results if one.claim.delivery_id in counted]
-    rows.each(db, RECORD, [_delivery_row(db, one, standings) for one in taken])
+    asked = [(number, one.claim.delivery_id, one.claim.attempt) for number, one in enumerate(results, 1)]
+    counted = set(rows.numbers([text for (text,) in rows.each(db, COUNTED, asked)]))
+    taken = [one for number, one in enumerate(results, 1) if number in counted]
+    rows.each(db, RECORD, [_delivery_row(one, standings) for one in taken if not _is_put_last(one)])
+    _put_last(db, [one for one in taken if _is_put_last(one)], standings)
     rows.each(db, INSERT_ATTEMPTS, [_attempt_row(one) for one in taken])
     over = {
         key for one in taken if not isinstance(one.verdict, RetryAt) and (key := _key(one.claim)) is not None
     }
     released = keys.promote(db, over, standings, now=max(one.now for one in results))
     return [
-        Finished(
-            counted=(is_counted := one.claim.delivery_id in counted),
-            released=is_counted and _key(one.claim) in released,
-        )
-        for one in results
+        Finished(counted=number in counted, released=number in counted and _key(one.claim) in released)
+        for number, one in enumerate(results, 1)
     ]
+
+
+def _is_put_last(result: Result) -> bool:
+    return isinstance(result.verdict, RetryAt) and not result.verdict.counts
+
+
+def _put_last(db: sqlite3.Connection, results: Sequence[Result], standings: Standings) -> None:
+    """One behind the other, each behind all that waits."""
+    for one in results:
+        row = _delivery_row(one, standings)
+        turn = {"destination": one.claim.destination, "at": row[NEXT_ATTEMPT_AT]}
+        (last,) = db.execute(LAST_IN_TURN, turn).fetchone()
+        rows.each(db, RECORD, [(*row[:NEXT_ATTEMPT_AT], last, *row[NEXT_ATTEMPT_AT + 1 :])])
 
 
 def _key(claim: Claim) -> keys.Key | None:
@@ -78,7 +89,11 @@ def _key(claim: Claim) -> keys.Key | None:
     return None if key is None else (claim.destination, key)
 
 
-def _delivery_row(db: sqlite3.Connection, result: Result, standings: Standings) -> tuple[object, ...]:
+NEXT_ATTEMPT_AT = 2
+"""Its place in a row of RECORD."""
+
+
+def _delivery_row(result: Result, standings: Standings) -> tuple[object, ...]:
     claim, outcome, verdict = result.claim, result.outcome, result.verdict
     offset = standings.offset_ms
     state, next_attempt_at, finished_at, dead_reason, counts = "pending", None, None, None, True
@@ -89,9 +104,6 @@ def _delivery_row(db: sqlite3.Connection, result: Result, standings: Standings) 
             state, finished_at, dead_reason = "dead", result.now, reason
         case RetryAt(at, counts):
             next_attempt_at = at - offset
-            if not counts:
-                turn = {"destination": claim.destination, "at": next_attempt_at}
-                (next_attempt_at,) = db.execute(LAST_IN_TURN, turn).fetchone()
         case _:
             assert_never(verdict)
     yields_at = None

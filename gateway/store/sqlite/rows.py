@@ -17,14 +17,25 @@ ROWS = "{rows}"
 """Where a statement's rows stand: behind VALUES. It must pass over rows of nothing but 0."""
 
 
-def each(db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) -> list[Any]:
-    """What `sql` returns for all of `rows`, which are of one width; in any order."""
+KEPT_BYTES = 2**18
+
+
+def each(
+    db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]], *, content_bytes: int = 0
+) -> list[Any]:
+    """What `sql` returns for all of `rows`, which are of one width; in any order.
+
+    A statement that is kept prepared holds on to its last values. Where those are of more `content_bytes` than a few, they
+    are taken from it again.
+    """
     found: list[Any] = []
     for first in range(0, len(rows), MOST):
         some = rows[first : first + MOST]
         number, width = _padded(len(some)), len(some[0])
         values = [*itertools.chain(*some), *itertools.repeat(PAD, (number - len(some)) * width)]
         found += db.execute(filled(sql, number, width), values).fetchall()
+        if content_bytes > KEPT_BYTES:
+            db.execute(filled(sql, number, width), [PAD] * (number * width))
     return found
 
 

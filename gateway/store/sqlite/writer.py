@@ -29,7 +29,7 @@ MAX_WAITING_BYTES = 64 * 2**20
 """Tasks that may wait, and their content, before nothing more is taken in. A store that stands still must not gather the bodies of everything that is sent meanwhile."""
 
 MAX_SHORT_BYTES = 2**20
-"""Content that the event loop's thread copies into the database before it does other things again."""
+"""Content that the event loop's thread copies into the database, or out of it, before it does other things again."""
 
 BUSY_SECONDS = 5.0
 """For how long another program may keep the file locked."""
@@ -69,12 +69,12 @@ class Transaction:
 
 
 def singly(db: sqlite3.Connection, items: Sequence[Callable[[sqlite3.Connection], T]]) -> list[T]:
-    """The work of tasks of which each is one of its own."""
+    """The work of tasks of which each is one of its own. They keep their place among all of a group."""
     return [item(db) for item in items]
 
 
 class Writer:
-    """`on_commit(seconds, tasks)` is told of every transaction. All is called from one event loop."""
+    """`on_commit(seconds, tasks)` is told of every transaction. All is called from the event loop of the first call."""
 
     def __init__(self, connection: sqlite3.Connection, *, on_commit: Callable[[float, int], None]) -> None:
         self._connection = connection
@@ -124,12 +124,22 @@ class Writer:
 
         `content_bytes` are what it holds in memory. `unheard` is told of the result where the caller was cancelled.
         """
-        return await self._submit(work, item, short=True, content_bytes=content_bytes, unheard=unheard)
+        future = self._submit(work, item, short=True, content_bytes=content_bytes, unheard=unheard)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if unheard is not None and future.done() and not future.cancelled() and not future.exception():
+                unheard(future.result())  # it came while the cancellation was on its way
+            raise
 
     async def close(self) -> None:
         """Finishes the waiting tasks and ends the thread."""
         self._closed = True
-        await self._idle.wait()
+        if self._loop is not None and not self._loop.is_closed():
+            await self._idle.wait()
+            if self._owed:  # once more
+                self._begin()
+                await self._idle.wait()
         if self._thread.is_alive():
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join)
@@ -152,12 +162,12 @@ class Writer:
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._waiting.append(Task(work, item, future, short, content_bytes, must, unheard))
-        self._waiting_bytes += content_bytes
         if not self._is_scheduled and not self._is_open:
+            loop.call_soon(self._begin)
             self._is_scheduled = True
             self._idle.clear()
-            loop.call_soon(self._begin)
+        self._waiting.append(Task(work, item, future, short, content_bytes, must, unheard))
+        self._waiting_bytes += content_bytes
         return future
 
     # On the event loop's thread.
@@ -165,6 +175,7 @@ class Writer:
     def _begin(self) -> None:
         """A transaction of what waits now."""
         self._is_scheduled, self._is_open = False, True
+        self._idle.clear()
         group = [*self._owed, *(self._waiting.popleft() for _ in range(min(MAX_GROUP, len(self._waiting))))]
         content_bytes = sum(task.content_bytes for task in group)
         self._waiting_bytes -= content_bytes
@@ -180,20 +191,24 @@ class Writer:
         self._queue.put(Transaction(group, started, answers))
 
     def _end(self, group: list[Task], result: list[Answer] | Exception, seconds: float = 0) -> None:
+        """Answers go out before the next transaction's statements run."""
         self._is_open = False
-        if isinstance(result, Exception):
-            failure = StoreUnavailable(f"the store cannot write: {result}")
-            self._owed = [task for task in group if task.must]
-            answers: list[Answer] = [(task, None, failure) for task in group if not task.must]
-        else:
-            self._owed = []
-            answers = result
-            self._on_commit(seconds, len(group))
-        _resolve(answers)
-        if self._waiting:
-            self._begin()
-        else:
-            self._idle.set()
+        try:
+            if isinstance(result, Exception):
+                failure = StoreUnavailable(f"the store cannot write: {result}")
+                self._owed = [task for task in group if task.must]
+                _resolve([(task, None, failure) for task in group if not task.must])
+            else:
+                self._owed = []
+                _resolve(result)
+                self._on_commit(seconds, len(group))
+        finally:
+            if self._waiting:
+                assert self._loop is not None  # noqa: S101 - for the type: it has submitted
+                self._loop.call_soon(self._begin)
+                self._is_scheduled = True
+            else:
+                self._idle.set()
 
     # On the thread that waits for the disk.
 
@@ -275,7 +290,10 @@ class Writer:
 
 
 def _batches(group: list[Task]) -> list[list[Task]]:
-    """Tasks of one kind together, but for those that are of none: these keep their place among all."""
+    """Tasks of one kind together, but for those that are of none: these keep their place among all.
+
+    Others change their order: their callers wait at the same time, so that none counts on another's having been done.
+    """
     batches: list[list[Task]] = []
     open_ones: dict[Work[Any, Any], list[Task]] = {}
     for task in group:
@@ -297,5 +315,7 @@ def _resolve(answers: list[Answer]) -> None:
                 task.unheard(result)
         elif error is None:
             task.future.set_result(result)
+        elif isinstance(error, StopIteration):  # which no future takes
+            task.future.set_exception(RuntimeError(repr(error)))
         else:
             task.future.set_exception(error)

@@ -1,5 +1,7 @@
 """Deliveries are handed out in order, one of a key at a time, and only while their destination takes any."""
 
+import asyncio
+
 import pytest
 
 from gateway.model import Delivered, RetryAt
@@ -295,3 +297,53 @@ async def test_a_probe_of_a_destination_that_is_held_no_more_takes_only_what_is_
     await accept_due(store, MINUTE)
     assert await claim(store, total=1, probe=True) == []
     assert numbers(await claim(store, total=1, probe=True, now=NOW + MINUTE)) == [0]
+
+
+async def test_a_claim_brings_no_more_content_than_it_takes_a_moment_to_read(store):
+    await accept(store, *(event(number, body=bytes(600_000)) for number in range(5)))
+    claimed = []
+    while (looked := await look(store)).claims:
+        assert len(looked.claims) <= 2
+        claimed += numbers(looked.claims)
+        assert len(claimed) == 5 or looked.next_at == NOW
+    assert claimed == [0, 1, 2, 3, 4]
+
+
+async def test_more_keys_than_one_claim_lets_pass_go_on_with_the_next(store):
+    await accept(store, *(event(n, ordering_key=f"k{n}") for n in range(700)))
+    for one in await claim(store, total=1000):
+        await finish(store, one, RetryAt(NOW + MINUTE), yields_at=NOW + 1000)
+    await accept(store, *(event(1000 + n, ordering_key=f"k{n}") for n in range(700)))
+    assert await claim(store, now=NOW + 999, total=1000) == []
+    first = await look(store, now=NOW + 1000, total=1000)
+    assert (len(first.claims), first.next_at) == (500, NOW + 1000)
+    assert len(await claim(store, now=NOW + 1000, total=1000)) == 200
+
+
+async def test_what_is_due_behind_an_attempt_of_its_key_is_said_to_wait(store):
+    """Its release will not tell: it is due already."""
+    await accept(store, event(1, ordering_key="x"))
+    (one,) = await claim(store)
+    await finish(store, one, RetryAt(NOW + 1000), yields_at=NOW + 500)
+    assert not (await look(store, now=NOW + 500)).waits
+    (one,) = await claim(store, now=NOW + 1000)
+    await accept(store, event(2, ordering_key="x", received_at=NOW + 1000))
+    looked = await look(store, now=NOW + 1000)
+    assert (looked.claims, looked.waits) == ([], True)
+    await finish(store, one, Delivered(), now=NOW + 1000)
+    assert numbers(await claim(store, now=NOW + 1000)) == [2]
+
+
+async def test_what_fails_together_while_its_destination_is_down_keeps_its_order_at_the_end(store):
+    await accept_due(store, 0, 0, 0, 50 * MINUTE)
+    claims = await claim(store, total=3)
+    await store.set_standing(A, "hold", now=NOW)
+    one, two, three = claims
+    counting = finish(store, two, RetryAt(NOW + 90 * MINUTE))
+    await asyncio.gather(
+        finish(store, three, RetryAt(NOW, counts=False)),
+        counting,
+        finish(store, one, RetryAt(NOW, counts=False)),
+    )
+    waiting = {number: (await deliveries(store, number))["a"].next_attempt_at for number in range(4)}
+    assert sorted(waiting, key=waiting.get) == [3, 1, 2, 0]

@@ -234,8 +234,9 @@ async def test_commits_are_synced_to_disk(path):
 async def test_pruning_gives_space_back_to_the_disk(path):
     async with open_store(path) as store:
         await accept(store, *(event(number, body=os.urandom(40_000)) for number in range(300)))
-        for one in await claim(store, total=1000):
-            await finish(store, one, Delivered())
+        while claims := await claim(store, total=1000):
+            for one in claims:
+                await finish(store, one, Delivered())
         full = (await store.stats()).size_bytes
         steps = 0
         while await store.prune(Retention(), now=NOW + 8 * DAY, limit=500):

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.model import Delivered, DestinationName
+from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.writer import MAX_GROUP, MAX_SHORT_BYTES, MAX_WAITING, MAX_WAITING_BYTES
 from tests.support.store import NOW, A, accept, claim, event, numbers, open_store, outcome, rows
 
@@ -237,3 +238,98 @@ async def test_a_clock_step_that_was_never_stored_is_given_up_with_the_store(pat
             await claim(store)
     with pytest.raises(StoreUnavailable):
         await stepping
+
+
+@pytest.mark.parametrize("store_is_ill", [False, True], ids=["at once", "once the store can"])
+async def test_a_lease_for_a_caller_that_was_cancelled_as_its_result_came_is_given_back(path, store_is_ill):
+    async with open_store(path) as store:
+        asked = asyncio.ensure_future(
+            store.accept(event(1), same_id_is_duplicate=False, leases={A: NOW + 30_000})
+        )
+        await asyncio.sleep(0)
+        end = store._writer._end  # noqa: SLF001 - the one moment between a result and the waking of who waits for it
+
+        def end_and_cancel(*arguments):
+            end(*arguments)
+            asked.cancel()
+            store._connection.execute(f"PRAGMA query_only = {store_is_ill}")  # noqa: SLF001 - a disk that takes no writes
+
+        store._writer._end = end_and_cancel  # noqa: SLF001
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        store._writer._end = end  # noqa: SLF001
+        if store_is_ill:
+            with pytest.raises(StoreUnavailable):
+                await store.ping()
+            store._connection.execute("PRAGMA query_only = OFF")  # noqa: SLF001
+        async with asyncio.timeout(10):
+            while not (claims := await claim(store)):
+                await asyncio.sleep(0.02)
+        assert (numbers(claims), claims[0].attempt) == ([1], 2)
+
+
+async def test_whatever_a_task_raises_or_whoever_is_told_of_a_commit_the_others_are_answered(path):
+    def broken(_seconds, _tasks):
+        raise RuntimeError("no metrics")
+
+    def stop(_):
+        raise StopIteration
+
+    loop = asyncio.get_running_loop()
+    told = []
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    async with asyncio.timeout(10), open_store(path, on_commit=broken) as store:
+        stopped = asyncio.ensure_future(store._writer.do(stop))  # noqa: SLF001 - no statement of the store's does that
+        asked = [
+            asyncio.ensure_future(store.accept(event(number), same_id_is_duplicate=False))
+            for number in range(3)
+        ]
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await stopped
+        assert [(await one).status for one in asked] == ["accepted"] * 3
+    loop.set_exception_handler(None)
+    assert {str(error) for error in told} == {"no metrics"}
+
+
+async def test_a_clock_step_that_could_not_be_stored_is_tried_once_more_at_the_end(path):
+    async with open_store(path) as store:
+        store._connection.execute("PRAGMA query_only = ON")  # noqa: SLF001 - a disk that takes no writes
+        stepping = asyncio.ensure_future(store.clock_stepped(1000))
+        with pytest.raises(StoreUnavailable):
+            await store.ping()
+        store._connection.execute("PRAGMA query_only = OFF")  # noqa: SLF001 - it does again
+    await stepping
+    assert rows(path, "SELECT offset_ms FROM clock") == [(1000,)]
+
+
+async def test_a_store_whose_event_loop_ended_under_it_can_be_closed_from_another(path):
+    def abandoned():
+        loop = asyncio.new_event_loop()
+        store = SqliteStore(path, destinations=[A], now=NOW, on_commit=lambda _seconds, _tasks: None)
+        asked = loop.create_task(store.ping())
+        loop.run_until_complete(asyncio.sleep(0))
+        asked.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        return store
+
+    store = await asyncio.to_thread(abandoned)
+    async with asyncio.timeout(10):
+        await store.close()
+
+
+async def test_no_prepared_statement_holds_on_to_much_content(path):
+    taken_out = []
+
+    def note(statement):
+        if statement.startswith("\nINSERT INTO events"):
+            taken_out.append(len(statement) < 1000)
+
+    async with open_store(path) as store:
+        store._connection.set_trace_callback(note)  # noqa: SLF001 - with the values that it has
+        await accept(store, event(1, body=b"{}"))
+        assert taken_out == [True], "little is left where it is"
+        taken_out.clear()
+        await accept(store, event(2, body=bytes(300_000)))
+        store._connection.set_trace_callback(None)  # noqa: SLF001
+    assert taken_out == [False, True]
