@@ -191,7 +191,7 @@ class Writer:
         self._queue.put(Transaction(group, started, answers))
 
     def _end(self, group: list[Task], result: list[Answer] | Exception, seconds: float = 0) -> None:
-        """Answers go out before the next transaction's statements run."""
+        """The disk has its next work before the answers go out: then it and the event loop are busy at the same time."""
         self._is_open = False
         try:
             if isinstance(result, Exception):
@@ -204,9 +204,7 @@ class Writer:
                 self._on_commit(seconds, len(group))
         finally:
             if self._waiting:
-                assert self._loop is not None  # noqa: S101 - for the type: it has submitted
-                self._loop.call_soon(self._begin)
-                self._is_scheduled = True
+                self._begin()
             else:
                 self._idle.set()
 
