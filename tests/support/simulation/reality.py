@@ -1,11 +1,12 @@
 """What the store's file says, read as another program would, against what the ledger says."""
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway.model import DestinationName, EventId
-from tests.support.simulation.ledger import SLACK_MS, Ledger, differences
+from tests.support.simulation.ledger import SLACK_MS, Ledger
 
 DELIVERIES = """
 SELECT e.id, d.destination, d.state, d.attempts, d.lease_until IS NOT NULL, d.again, d.id, d.next_attempt_at + offset_ms
@@ -49,7 +50,7 @@ class Reality:
             key: [one.state, one.attempts, one.lease is not None, one.again]
             for key, one in ledger.deliveries.items()
         }
-        faults = differences(expected, {key: columns[:4] for key, columns in found.items()})
+        faults = _differences(expected, {key: columns[:4] for key, columns in found.items()})
         if faults:
             return faults
         places = [ledger.deliveries[event_id, destination].place for event_id, destination, *_ in rows]
@@ -57,8 +58,8 @@ class Reality:
             faults.append(f"queued in the order {places}")
         if self.events() != set(ledger.events):
             faults.append(f"events lost or invented: {self.events() ^ set(ledger.events)}")
-        faults += differences(_numbers(ledger), self._numbers())
-        faults += differences(dict(self._pairs(COUNTS)), dict(self._pairs(COUNTED)))
+        faults += _differences(_numbers(ledger), self._numbers())
+        faults += _differences(dict(self._pairs(COUNTS)), dict(self._pairs(COUNTED)))
         if ledger.in_step():
             faults += self._late(ledger, found)
         return faults
@@ -95,3 +96,11 @@ def _numbers(ledger: Ledger) -> dict[Any, list[int]]:
         for key, one in ledger.deliveries.items()
         if (numbers := list(range(1, one.attempts + 1 - (one.lease is not None))))
     }
+
+
+def _differences(expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> list[str]:
+    return [
+        f"{key}: {found.get(key)} is stored, not {expected.get(key)}"
+        for key in {**expected, **found}
+        if expected.get(key) != found.get(key)
+    ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.model import Claim, Outcome, OutcomeKind
 from tests.support.clock import ManualClock
-from tests.support.simulation.ledger import Ledger
+from tests.support.simulation.attempts import Attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,19 @@ Mood = Callable[[Claim], Answer | None]
 
 
 class Remote:
-    def __init__(self, *, clock: ManualClock, ledger: Ledger) -> None:
+    def __init__(self, *, clock: ManualClock, attempts: Attempts) -> None:
         self._clock = clock
-        self._ledger = ledger
+        self._attempts = attempts
         self._open: list[asyncio.Future[Answer]] = []
         self.mood: Mood = lambda _claim: SUCCESS
 
     async def forward(self, claim: Claim) -> Outcome:
         started_at, started = self._clock.now_ms(), self._clock.monotonic()
-        self._ledger.began(claim)
+        self._attempts.began(claim)
         try:
             answer = self.mood(claim) or await self._held_open()
         except asyncio.CancelledError:
-            self._ledger.abandoned(claim)
+            self._attempts.abandoned(claim)
             raise
         outcome = Outcome(
             kind=answer.kind,
@@ -51,7 +51,7 @@ class Remote:
             status=answer.status,
             retry_after=answer.retry_after,
         )
-        self._ledger.answered(claim, outcome)
+        self._attempts.answered(claim, outcome)
         return outcome
 
     def release(self, index: int, answer: Answer) -> bool:

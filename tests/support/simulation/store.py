@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from gateway.errors import StoreUnavailable
 from gateway.store import Store
-from tests.support.simulation.ledger import Ledger
+from tests.support.simulation.calls import Calls
 from tests.support.simulation.loop import Aside
 
 Trouble = Literal["none", "before", "after"]
@@ -20,9 +20,9 @@ SURE = frozenset(("clock_stepped",))
 class WatchedStore:
     """Does what it is asked for at once and in the order of asking, as the writer does; answers `delay` turns of the loop later."""
 
-    def __init__(self, store: Store, *, ledger: Ledger, aside: Aside, delay: int) -> None:
+    def __init__(self, store: Store, *, calls: Calls, aside: Aside, delay: int) -> None:
         self._store = store
-        self._ledger = ledger
+        self._calls = calls
         self._aside = aside
         self._delay = delay
         self._gone = False
@@ -43,11 +43,11 @@ class WatchedStore:
         self._live()
         trouble = self.troubles.popleft() if self.troubles and name not in SURE else "none"
         if trouble != "none":
-            self._ledger.saw_trouble(name)
+            self._calls.saw_trouble(name)
         result = None
         if trouble != "before":
             result = self._aside.do(getattr(self._store, name)(*arguments, **named))
-            self._ledger.saw(name, result, *arguments, **named)
+            self._calls.saw(name, result, *arguments, **named)
         for _ in range(self._delay):
             await asyncio.sleep(0)
             self._live()

@@ -23,8 +23,11 @@ from gateway.route import Router
 from gateway.store import EventFilter, ReplayRecord, ReplayState
 from gateway.store.sqlite import SqliteStore
 from tests.support.clock import ManualClock
+from tests.support.simulation.attempts import Attempts
+from tests.support.simulation.calls import Calls
 from tests.support.simulation.ledger import Ledger
 from tests.support.simulation.loop import Aside, VirtualLoop
+from tests.support.simulation.pruning import went
 from tests.support.simulation.reality import Reality
 from tests.support.simulation.remote import SUCCESS, Remote
 from tests.support.simulation.store import WatchedStore
@@ -65,6 +68,8 @@ class World:
         self.clock = ManualClock()
         self.loop = VirtualLoop(self.clock)
         self.ledger = Ledger(self.clock, DESTINATIONS)
+        self._attempts = Attempts(self.ledger)
+        self._calls = Calls(self.ledger)
         self._aside = Aside()
         self._rng = random.Random(seed)
         self._delay = delay
@@ -81,7 +86,7 @@ class World:
         LOGGER.setLevel(logging.ERROR)
         LOGGER.propagate = False
         LOGGER.addHandler(self._handler)
-        self.remotes = {one.name: Remote(clock=self.clock, ledger=self.ledger) for one in DESTINATIONS}
+        self.remotes = {one.name: Remote(clock=self.clock, attempts=self._attempts) for one in DESTINATIONS}
         self._start()
         self._reality = Reality(self._folder / "gateway.db")
 
@@ -131,7 +136,8 @@ class World:
         now = self.clock.now_ms()
         self._begin(self.store.prune(retention, now=now, limit=1000))
         self.settle()
-        self.ledger.went(
+        went(
+            self.ledger,
             deliveries=self._reality.deliveries(),
             events=self._reality.events(),
             keys=self._reality.keys(),
@@ -157,7 +163,7 @@ class World:
     def settle(self) -> None:
         self.loop.settle()
         for name in self._looked:
-            self.ledger.stepped_lane(name)
+            self._attempts.stepped_lane(name)
         self._looked.clear()
 
     def turn(self, rounds: int) -> None:
@@ -234,7 +240,7 @@ class World:
             on_commit=lambda _seconds, _tasks: None,
         )
         self.ledger.restarted()
-        self.store = WatchedStore(self._file, ledger=self.ledger, aside=self._aside, delay=self._delay)
+        self.store = WatchedStore(self._file, calls=self._calls, aside=self._aside, delay=self._delay)
         self.lanes = {
             one.name: Lane(
                 one,
