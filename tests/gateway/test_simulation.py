@@ -40,7 +40,7 @@ answers = st.one_of(
     st.builds(of_status, statuses, asked),
     st.sampled_from([Answer("timeout"), Answer("no_answer"), Answer("address_refused"), Answer("payload")]),
 )
-moods = st.sampled_from(["up", "down", "down", "hanging", "hanging", "poisoned", "as told"])
+moods = st.sampled_from(["up", "down", "down", "hanging", "hanging", "poisoned", "busy", "as told"])
 filters = st.sampled_from(
     [EventFilter(), EventFilter(state="dead"), EventFilter(state="delivered"), EventFilter(key="a")]
 )
@@ -58,8 +58,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(of=arrivals)
     def accept(self, of):
-        for key, to in of:
-            self.world.accept(key, to)
+        self.world.accept(of)
 
     @precondition(lambda self: self.world.ledger.events)
     @rule(index=which, other_body=st.booleans())
@@ -73,9 +72,11 @@ class Histories(RuleBasedStateMachine):
             "down": lambda _: of_status(503),
             "hanging": lambda _: None,
             "poisoned": lambda claim: of_status(500) if claim.event.ordering_key == "a" else SUCCESS,
+            "busy": lambda _: of_status(429, "40"),
             "as told": lambda _: answer,
         }[mood]
 
+    @precondition(lambda self: any(one.open for one in self.world.remotes.values()))
     @rule(name=names, index=which, answer=answers, number=st.integers(1, 4))
     def release(self, name, index, answer, number):
         for _ in range(number):
@@ -117,6 +118,31 @@ class Histories(RuleBasedStateMachine):
         self.world.settle()
         self.world.step(name)
 
+    @rule(
+        answer=st.one_of(st.just(of_status(500)), answers),
+        pause=st.sampled_from([1, 700, 6_000, 6_000, 31_000]),
+        change=st.sampled_from([None, None, "pause", "hold"]),
+        first=st.lists(st.tuples(keys, wanted), min_size=1, max_size=2),
+        then=arrivals,
+        heard=st.sampled_from([True, True, False]),
+    )
+    def knock(self, *, answer, pause, change, first, then, heard):
+        """At a lane that is busy with nothing but `first`, and may have been stopped a moment ago."""
+        self.world.finish()
+        self.feel(YIELDING, "as told", answer)
+        self.accept(first)
+        self.world.settle()
+        self.feel(YIELDING, "hanging", answer)
+        self.world.advance(pause)
+        self.world.step(YIELDING)
+        self.world.settle()
+        if change:
+            self.stand(YIELDING, change)
+        if not heard:
+            self.world.accept_unheard(*then[0])
+        self.accept(then)
+        self.world.settle()
+
     @rule()
     def keep(self):
         self.world.keep()
@@ -131,7 +157,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(name=names, change=st.sampled_from(["pause", "resume", "resume", "hold", "release"]))
     def stand(self, name, change):
-        self.world.do("set_standing", name, change)
+        self.world.stand(name, change)
 
     @precondition(lambda self: self.world.ledger.events)
     @rule(index=which, what=st.sampled_from(["discard", "discard", "erase"]))
@@ -160,12 +186,25 @@ class Histories(RuleBasedStateMachine):
         if watched:
             self.world.keep()
 
+    @rule(name=names, seconds=st.sampled_from([-86_400, 30, 86_400]), answer=answers, of=arrivals)
+    def set_clock_meanwhile(self, name, seconds, answer, of):
+        """While attempts are under way."""
+        self.feel(name, "hanging", answer)
+        self.accept(of)
+        self.world.step(name)
+        self.world.settle()
+        self.set_clock(seconds, watched=True)
+        self.world.settle()
+        self.release(name, 0, answer, 4)
+        self.world.settle()
+
     @rule(troubles=st.lists(st.sampled_from(["none", "before", "after"]), min_size=1, max_size=8))
     def trouble(self, troubles):
         self.world.store.troubles.extend(troubles)
 
-    @rule(days=st.sampled_from([0.01, 1, 7]))
-    def prune(self, days):
+    @rule(days=st.sampled_from([0.01, 1, 7]), ms=st.sampled_from([0, 2_000_000, 200_000_000]))
+    def prune(self, days, ms):
+        self.world.advance(ms)
         self.world.prune(
             Retention(delivered_days=days, dead_days=days * 2, unrouted_days=days, dedupe_days=days * 3)
         )

@@ -27,6 +27,7 @@ class Leases:
     ) -> None:
         self._ledger.looks(destination)
         way = self._ledger.ways[destination]
+        way.left = []
         self._ledger.check(len(result.claims) <= room.total, f"{len(result.claims)} claims for {room}")
         stands_so(self._ledger, way, result.standing)
         stands = result.standing
@@ -47,8 +48,10 @@ class Leases:
         if way.stopped_now or way.loose or way.quiet_until > self._ledger.now():
             return
         self._half(way, result.claims, room)
-        if len(result.claims) < room.total and not (result.next_at is not None and result.next_at <= now):
-            waiting = self._ledger.claimable(destination)
+        waiting = self._ledger.claimable(destination)
+        if len(result.claims) == room.total:
+            way.left = waiting
+        elif not (result.next_at is not None and result.next_at <= now):
             self._ledger.check(not waiting, f"{destination}: {waiting[:1]} is due and was not claimed")
 
     def saw_record(

@@ -19,6 +19,12 @@ FROM attempts a JOIN deliveries d ON d.id = a.delivery_id JOIN events e ON e.seq
 ORDER BY a.delivery_id, a.number
 """
 
+NUMBERS = """
+SELECT 'event', seq, id, NULL FROM events
+UNION ALL
+SELECT 'delivery', d.id, e.id, d.destination FROM deliveries d JOIN events e ON e.seq = d.event_seq
+"""
+
 COUNTED = "SELECT destination, state, n FROM delivery_counts WHERE n <> 0"
 
 COUNTS = "SELECT destination, state, count(*) FROM deliveries GROUP BY destination, state"
@@ -29,6 +35,8 @@ KEYS = "SELECT source, dedupe_key, body_sha256 FROM dedupe_keys"
 class Reality:
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+        self._named: dict[tuple[str, int], tuple[EventId, DestinationName | None]] = {}
+        """What a number was given to."""
 
     def close(self) -> None:
         self._connection.close()
@@ -59,6 +67,7 @@ class Reality:
         if self.events() != set(ledger.events):
             faults.append(f"events lost or invented: {self.events() ^ set(ledger.events)}")
         faults += _differences(_numbers(ledger), self._numbers())
+        faults += self._given_twice()
         faults += _differences(dict(self._pairs(COUNTS)), dict(self._pairs(COUNTED)))
         if ledger.in_step():
             faults += self._late(ledger, found)
@@ -75,6 +84,15 @@ class Reality:
             if by > SLACK_MS:
                 late.append(f"{one} is due {by} ms too late")
         return late
+
+    def _given_twice(self) -> list[str]:
+        """Numbers of events and deliveries that were another's before, be it that one which is gone."""
+        faults = []
+        for kind, number, *of in self._all(NUMBERS):
+            first = self._named.setdefault((kind, number), (*of,))
+            if first != (*of,):
+                faults.append(f"{kind} {number} is {of}, and was {first}")
+        return faults
 
     def _numbers(self) -> dict[Any, list[int]]:
         numbers: dict[Any, list[int]] = {}

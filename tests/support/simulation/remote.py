@@ -54,6 +54,11 @@ class Remote:
         self._attempts.answered(claim, outcome)
         return outcome
 
+    @property
+    def open(self) -> bool:
+        """Whether an attempt waits to be released."""
+        return any(not one.done() for one in self._open)
+
     def release(self, index: int, answer: Answer) -> bool:
         """Answers one of the attempts held open. Whether there was any."""
         self._open = [one for one in self._open if not one.done()]

@@ -26,6 +26,8 @@ class Way:
     """When the last attempt ended, or the hold began."""
     looked_at: tuple[int, int] = (0, 0)
     """Changes and time when its lane last looked for work."""
+    left: list[Delivery] = field(default_factory=list)
+    """What was due when its lane last looked and filled all its room."""
     begun: list[int] = field(default_factory=list)
     """When this process began attempts."""
     last: deque[tuple[object, bool]] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))

@@ -1,12 +1,13 @@
 """A gateway's dispatcher, its store, its destinations and its time, all in one hand."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import random
 import shutil
 import tempfile
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from gateway.model import DestinationName, EventId, ReplayId
 from gateway.replay import Choice, Replayer
 from gateway.retry import RetryPolicy
 from gateway.route import Router
-from gateway.store import EventFilter, ReplayRecord, ReplayState
+from gateway.store import EventFilter, ReplayRecord, ReplayState, StandingChange
 from gateway.store.sqlite import SqliteStore
 from tests.support.clock import ManualClock
 from tests.support.simulation.attempts import Attempts
@@ -92,8 +93,15 @@ class World:
 
     # -- what others do ----------------------------------------------------------------------------------------
 
-    def accept(self, key: str | None, to: Iterable[DestinationName]) -> None:
-        self._accept(ordering_key=key, destinations=tuple(to))
+    def accept(self, of: Sequence[tuple[str | None, Iterable[DestinationName]]]) -> None:
+        """Events that the store takes in as one group, by their keys and destinations."""
+        self.store.expect(len(of))
+        for key, to in of:
+            self._accept(ordering_key=key, destinations=tuple(to))
+
+    def accept_unheard(self, key: str | None, to: Iterable[DestinationName]) -> None:
+        """The caller gives up before it is answered."""
+        self._accept(heard=False, ordering_key=key, destinations=tuple(to))
 
     def accept_again(self, event_id: EventId, *, body: bytes | None = None) -> None:
         """With its dedupe key, and its body or another."""
@@ -106,10 +114,23 @@ class World:
         )
 
     def do(self, name: str, *arguments: Any) -> None:
-        """A call of the store, with the time of the moment that it is made."""
+        """A call of the store, with the time of the moment that it is made, for the destinations that it returns."""
 
         async def done() -> None:
-            await getattr(self.store, name)(*arguments, now=self.clock.now_ms())
+            self.dispatcher.wake(await getattr(self.store, name)(*arguments, now=self.clock.now_ms()))
+
+        self._begin(done())
+
+    def stand(self, destination: DestinationName, change: StandingChange) -> None:
+        """Somebody asks for it until it is done; the lane is told as the admin API tells it, of a hold never."""
+
+        async def done() -> None:
+            while True:
+                with contextlib.suppress(StoreUnavailable):
+                    await self.store.set_standing(destination, change, now=self.clock.now_ms())
+                    break
+            if change != "hold":
+                self.dispatcher.look(destination)
 
         self._begin(done())
 
@@ -199,7 +220,7 @@ class World:
                 pass
         self.settle()
         for name in self.lanes:
-            self.do("set_standing", name, "resume")
+            self.stand(name, "resume")
         for _ in range(MOST_ROUNDS):
             self.keep()
             self.settle()
@@ -268,11 +289,13 @@ class World:
         self._steps.clear()
         self._aside.do(self._file.close())
 
-    def _accept(self, **values: Any) -> None:
+    def _accept(self, *, heard: bool = True, **values: Any) -> None:
         number = next(self._numbers)
 
         async def accepted() -> None:
             fresh = event(number, received_at=self.clock.now_ms(), **values)
+            if not heard:
+                self.store.unheard.add(fresh.id)
             await self.dispatcher.accept(fresh, same_id_is_duplicate=False)
 
         self._begin(accepted())
