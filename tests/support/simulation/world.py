@@ -283,6 +283,7 @@ class World:
 
     def _end(self) -> None:
         self.store.die()
+        self._looked.clear()  # its lanes owe nothing any more
         for task in asyncio.all_tasks(self.loop):
             task.cancel()
         self.settle()
