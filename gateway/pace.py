@@ -51,12 +51,13 @@ class Pace:
                 return Turn(Room(0, 0))
             if now < self._probe_at:
                 return Turn(Room(0, 0), look_at=self._probe_at)
-            return Turn(Room(1, int(self._probe_again_next)), probe=True)
         free = max(0, self._parallel - in_flight)
         if free and self._bucket is not None:
             free = min(free, self._bucket.level(now))
             if not free:
                 return Turn(Room(0, 0), look_at=self._bucket.next_at(now))
+        if self.held:
+            return Turn(Room(1, int(self._probe_again_next)), probe=True)
         return Turn(Room(free, max(0, min(self._share(free), self._share(self._parallel) - again_in_flight))))
 
     def has_place(self, *, in_flight: int) -> bool:

@@ -222,3 +222,12 @@ def test_retry_after_on_429_and_503_speaks_for_the_destination_cut_at_the_horizo
         assert quiet_until(forever, now=NOW, horizon_ms=HOUR_MS) == NOW + HOUR_MS
     for other in (outcome("server_error", retry_after="7"), outcome("server_error", status=503)):
         assert quiet_until(other, now=NOW, horizon_ms=HOUR_MS) is None
+
+
+def test_a_probe_keeps_to_the_rate_too():
+    made = pace(rate_per_second=2)
+    made.claimed(first=1, again=0, now=NOW)
+    made.follow(Standing(held_at=NOW), now=NOW)
+    between = turn(made, now=NOW)
+    assert (between.room, between.look_at) == (Room(0, 0), NOW + 500)
+    assert turn(made, now=NOW + 500).probe

@@ -49,9 +49,8 @@ class Leases:
             return
         self._half(way, result.claims, room)
         waiting = self._ledger.claimable(destination)
-        if len(result.claims) == room.total:
-            way.left = waiting
-        elif not (result.next_at is not None and result.next_at <= now):
+        way.left = waiting
+        if len(result.claims) < room.total and not (result.next_at is not None and result.next_at <= now):
             self._ledger.check(not waiting, f"{destination}: {waiting[:1]} is due and was not claimed")
 
     def saw_record(
