@@ -48,8 +48,6 @@ SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
 
 quoted = json.encoder.encode_basestring_ascii
 
-Key = tuple[DestinationName, str]
-
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
