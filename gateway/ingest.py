@@ -1,12 +1,9 @@
 """POST /webhooks/{source}: bounded body, verified, accepted, answered."""
 
 import asyncio
-import hashlib
-import json
 import logging
-import re
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,41 +25,14 @@ from gateway.model import (
 from gateway.pace import Bucket
 from gateway.patience import Patience
 from gateway.problem import problem
+from gateway.reading import Reading
 from gateway.route import Router
-from gateway.selector import Content, Selector
 
 PATH = "/webhooks/"
 """What follows it is the name of a source."""
-MAX_TYPE = 200
-MAX_KEY = 256
-MAX_DEDUPE_KEY = 512
-"""A longer one is kept as its digest: two that differ must not become the same."""
 ANSWER_SECONDS = 1.0
 """Producers give an answer between one and a few seconds; after this they are asked to come again."""
 UNAUTHORIZED = "The request could not be authenticated. The reason is in the gateway's log."
-HALF_PAIR = re.compile("[\ud800-\udfff]")
-
-
-class Reading:
-    """What a source's webhook says of itself. Content is never a reason to refuse: what does not fit is None."""
-
-    def __init__(self, source: Source, webhook: Webhook) -> None:
-        self.content = Content(webhook)
-        self.digest = hashlib.sha256(webhook.body).digest()
-        self.event_type = _as_type(source.event_type.find(self.content))
-        self.ordering_key = self._key(source.ordering_key, longest=MAX_KEY)
-        self.dedupe_key: str | None = None
-        if source.dedupe_key is not None:
-            self.dedupe_key = self._dedupe_key(source.dedupe_key) or f"sha256:{self.digest.hex()}"
-
-    def _dedupe_key(self, selector: Selector) -> str | None:
-        key = self._key(selector, longest=None)
-        if key is None or len(key) <= MAX_DEDUPE_KEY:
-            return key
-        return f"long:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
-
-    def _key(self, selector: Selector | None, *, longest: int | None) -> str | None:
-        return None if selector is None else _as_key(selector.find(self.content), longest=longest)
 
 
 class Stored:
@@ -282,24 +252,3 @@ def _refusal(rejected: Rejected) -> ASGIApp:
     }
     status, text, headers = answers.get(rejected.reason, (401, UNAUTHORIZED, {}))
     return problem(status, text, headers=headers)
-
-
-def _as_type(value: Any) -> str | None:
-    return value if isinstance(value, str) and len(value) <= MAX_TYPE and _storable(value) else None
-
-
-def _as_key(value: Any, *, longest: int | None) -> str | None:
-    """A string or a number that is not too long, as text; else None. `longest` None: of any length."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            value = json.dumps(value, allow_nan=False)
-        except ValueError:  # infinite, or an integer of thousands of digits
-            return None
-    if not isinstance(value, str) or not value or (longest is not None and len(value) > longest):
-        return None
-    return value if _storable(value) else None
-
-
-def _storable(text: str) -> bool:
-    """JSON can carry half of a surrogate pair, which is no text."""
-    return text.isascii() or HALF_PAIR.search(text) is None

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.account import Account
 from gateway.clock import Clock
 from gateway.config import Destination
 from gateway.errors import StoreUnavailable
 from gateway.log import emit
-from gateway.metrics import Metrics, Series
-from gateway.model import Claim, Dead, Delivered, Outcome, RetryAt, Verdict
+from gateway.metrics import Metrics
+from gateway.model import Claim, Outcome, RetryAt, Verdict
 from gateway.pace import Pace, quiet_until
 from gateway.retry import QUIET_STATUSES, judge
 from gateway.store import Claimed, Finished, Standing, StandingChange, Store
@@ -63,11 +64,7 @@ class Lane:
         self._store = store
         self._forwarder = forwarder
         self._clock = clock
-        self._attempts = Series(metrics.attempts)
-        self._dead = Series(metrics.dead)
-        self._attempt_duration = metrics.attempt_duration.labels(destination.name)
-        self._delivery_latency = metrics.delivery_latency.labels(destination.name)
-        self._retries = metrics.retries.labels(destination.name)
+        self._account = Account(destination.name, metrics=metrics)
         self._rng = rng
         self._pace = Pace(
             max_in_flight=destination.max_in_flight, rate_per_second=destination.rate_per_second
@@ -241,7 +238,7 @@ class Lane:
         finished = await self._record(claim, outcome, verdict, stepped_ms=judged_ms, now=now)
         if finished.released or isinstance(verdict, RetryAt) or change is not None:
             self.wake()
-        self._observe(claim, outcome, verdict, now=now, counted=finished.counted)
+        self._account.note(claim, outcome, verdict, now=now, counted=finished.counted)
 
     async def _forward(self, claim: Claim) -> Outcome:
         try:
@@ -289,32 +286,6 @@ class Lane:
                 if self._clock.monotonic() >= deadline:
                     return Finished(counted=False, released=False)
                 await asyncio.sleep(STORE_RETRY_SECONDS)
-
-    def _observe(self, claim: Claim, outcome: Outcome, verdict: Verdict, *, now: int, counted: bool) -> None:
-        name = self._destination.name
-        self._attempts[name, outcome.kind].inc()
-        self._attempt_duration.observe(outcome.duration_ms / 1000)
-        if claim.attempt > 1:
-            self._retries.inc()
-        fields = {"event_id": claim.event.id, "destination": name, "attempt": claim.attempt}
-        emit(
-            "delivery.attempted",
-            level=logging.INFO if outcome.kind == "success" else logging.WARNING,
-            **fields,
-            outcome=outcome.kind,
-            status=outcome.status,
-            error=outcome.error,
-            duration_ms=outcome.duration_ms,
-            retry_at=verdict.at if isinstance(verdict, RetryAt) else None,
-            counted=counted,
-        )
-        if not counted:
-            return
-        if isinstance(verdict, Delivered):
-            self._delivery_latency.observe(max(0, now - claim.queued_at) / 1000)
-        if isinstance(verdict, Dead):
-            self._dead[name, verdict.reason].inc()
-            emit("delivery.dead", level=logging.ERROR, **fields, reason=verdict.reason)
 
 
 def _moved(verdict: Verdict, by_ms: int) -> Verdict:

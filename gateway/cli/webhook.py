@@ -12,8 +12,8 @@ from typing import Any
 
 from gateway.cli.ending import REFUSED, UnusableInputError
 from gateway.config import Config, Source, load
-from gateway.ingest import Reading
 from gateway.model import Rejected, VerifiedWebhook, Webhook
+from gateway.reading import Reading
 
 
 def verify(options: argparse.Namespace) -> int:

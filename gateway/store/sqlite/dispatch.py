@@ -84,12 +84,12 @@ def claim(
     now: int,
     lease_until: int,
 ) -> Claimed:
-    stands = standing.read(db, destination)
+    standings = Standings(db)
+    stands = standings.of(destination)
     if (wait := _wait(stands, probe=probe, now=now)) is not None:
         return Claimed([], wait or None, stands)
     if stands.quiet_until is not None:
         standing.end_quiet(db, destination, now=now)
-    standings = Standings(db)
     offset = standings.offset_ms
     is_more = _let_pass(db, destination, standings, now=now)
     if stands.held_at is None:

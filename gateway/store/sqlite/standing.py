@@ -84,6 +84,11 @@ class Standings:
         self.offset_ms: int = found[0][0]
         self._times = {name: times for _, name, *times in found}
 
+    def of(self, destination: DestinationName) -> Standing:
+        """In Unix ms."""
+        times = self._times.get(destination, (None, None, None))[:3]
+        return Standing(*(None if at is None else at + self.offset_ms for at in times))
+
     def stands_still(self, destination: DestinationName, *, now: int) -> bool:
         """Whether nothing may be claimed for it."""
         if (times := self._times.get(destination)) is None:

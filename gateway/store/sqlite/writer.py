@@ -13,13 +13,11 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from gateway.errors import StoreUnavailable
-
-T = TypeVar("T")
+from gateway.store.sqlite.transaction import Answer, Item, T, Task, Transactions, Work, singly
 
 MAX_GROUP = 256
 """Tasks of one transaction. More would make the first of them wait for the last."""
@@ -34,33 +32,9 @@ MAX_SHORT_BYTES = 2**20
 BUSY_SECONDS = 5.0
 """For how long another program may keep the file locked."""
 
-BUSY_STEP_SECONDS = 0.005
-PRIMARY_CODE = 0xFF
-"""Of an extended result code."""
-
-Item = TypeVar("Item")
-Work = Callable[[sqlite3.Connection, Sequence[Item]], Sequence[T]]
-"""Does many things of one kind in the transaction that is open; a result for each, in their order."""
-
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    work: Work[Any, Any]
-    item: Any
-    future: asyncio.Future[Any]
-    short: bool
-    content_bytes: int
-    must: bool
-    """It is not given up where a transaction fails: the next one begins with it."""
-    unheard: Callable[[Any], None] | None
-    """Told of the result where nobody waits for it any more."""
-
-
-Answer = tuple[Task, Any, Exception | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Begun:
     """`answers` are there once its statements have run, unless they are still to run in the other thread."""
 
     group: list[Task]
@@ -68,17 +42,11 @@ class Transaction:
     answers: list[Answer] | None
 
 
-def singly(db: sqlite3.Connection, items: Sequence[Callable[[sqlite3.Connection], T]]) -> list[T]:
-    """The work of tasks of which each is one of its own. They keep their place among all of a group."""
-    return [item(db) for item in items]
-
-
 class Writer:
     """`on_commit(seconds, tasks)` is told of every transaction. All is called from the event loop of the first call."""
 
     def __init__(self, connection: sqlite3.Connection, *, on_commit: Callable[[float, int], None]) -> None:
-        self._connection = connection
-        connection.execute("PRAGMA busy_timeout = 0")  # the event loop must not wait for a locked file
+        self._transactions = Transactions(connection)
         self._on_commit = on_commit
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[Task] = deque()
@@ -91,7 +59,7 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
-        self._queue: queue.SimpleQueue[Transaction | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Begun | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -182,13 +150,13 @@ class Writer:
         started, answers = time.monotonic(), None
         if content_bytes <= MAX_SHORT_BYTES and all(task.short for task in group):
             try:
-                if self._open(patience_seconds=0):
-                    answers = self._statements(group)
+                if self._transactions.open(patience_seconds=0):
+                    answers = self._transactions.statements(group)
             except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait
-                self._roll_back()
+                self._transactions.roll_back()
                 self._end(group, error)
                 return
-        self._queue.put(Transaction(group, started, answers))
+        self._queue.put(Begun(group, started, answers))
 
     def _end(self, group: list[Task], result: list[Answer] | Exception, seconds: float = 0) -> None:
         """The disk has its next work before the answers go out: then it and the event loop are busy at the same time."""
@@ -216,94 +184,20 @@ class Writer:
             try:
                 result = self._commit(transaction)
             except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait
-                self._roll_back()
+                self._transactions.roll_back()
                 result = error
             assert self._loop is not None  # noqa: S101 - for the type: it has submitted
             with contextlib.suppress(RuntimeError):  # the event loop has ended meanwhile
                 seconds = time.monotonic() - transaction.started
                 self._loop.call_soon_threadsafe(self._end, transaction.group, result, seconds)
 
-    def _commit(self, transaction: Transaction) -> list[Answer]:
+    def _commit(self, transaction: Begun) -> list[Answer]:
         answers = transaction.answers
         if answers is None:
-            self._open(patience_seconds=BUSY_SECONDS)
-            answers = self._statements(transaction.group)
-        self._connection.execute("COMMIT")
+            self._transactions.open(patience_seconds=BUSY_SECONDS)
+            answers = self._transactions.statements(transaction.group)
+        self._transactions.commit()
         return answers
-
-    # On either, one at a time.
-
-    def _open(self, *, patience_seconds: float) -> bool:
-        """Begin a transaction. False where the file is locked and there is no patience; raise where it runs out."""
-        deadline = time.monotonic() + patience_seconds
-        while True:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY:
-                    raise
-                if not patience_seconds:
-                    return False
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(BUSY_STEP_SECONDS)
-            else:
-                return True
-
-    def _statements(self, group: list[Task]) -> list[Answer]:
-        """Of all tasks, or where one of them is at fault, of all but that one; in the transaction that is open."""
-        try:
-            return self._simply(group)
-        except sqlite3.OperationalError:
-            raise  # disk full, I/O error: the whole group fails, and its callers are told to come again
-        except Exception:  # noqa: BLE001 - whose fault it is shows when each is done by itself
-            self._connection.execute("ROLLBACK")
-            self._connection.execute("BEGIN IMMEDIATE")
-            return [self._apart(task) for task in group]
-
-    def _simply(self, group: list[Task]) -> list[Answer]:
-        answers: list[Answer] = []
-        for tasks in _batches(group):
-            results = tasks[0].work(self._connection, [task.item for task in tasks])
-            answers += [(task, result, None) for task, result in zip(tasks, results, strict=True)]
-        return answers
-
-    def _apart(self, task: Task) -> Answer:
-        """In a savepoint, so that its failure undoes nothing of the others'."""
-        self._connection.execute("SAVEPOINT task")
-        try:
-            (result,) = task.work(self._connection, [task.item])
-        except sqlite3.OperationalError:
-            raise
-        except Exception as error:  # noqa: BLE001 - handed to the caller
-            self._connection.execute("ROLLBACK TO task")
-            self._connection.execute("RELEASE task")
-            return task, None, error
-        self._connection.execute("RELEASE task")
-        return task, result, None
-
-    def _roll_back(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # some errors have rolled it back already
-            self._connection.execute("ROLLBACK")
-
-
-def _batches(group: list[Task]) -> list[list[Task]]:
-    """Tasks of one kind together, but for those that are of none: these keep their place among all.
-
-    Others change their order: their callers wait at the same time, so that none counts on another's having been done.
-    """
-    batches: list[list[Task]] = []
-    open_ones: dict[Work[Any, Any], list[Task]] = {}
-    for task in group:
-        if task.work is singly:
-            open_ones.clear()
-        if (batch := open_ones.get(task.work)) is not None:
-            batch.append(task)
-            continue
-        batches.append([task])
-        if task.work is not singly:
-            open_ones[task.work] = batches[-1]
-    return batches
 
 
 def _resolve(answers: list[Answer]) -> None:
