@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.model import Delivered, SourceName, Webhook
+from gateway.store.sqlite.dedupe import dedupe_hash
 from tests.bench.load import JOBS, body, headers, key
 from tests.support.store import A, accept, claim, event, finish, open_store
 
@@ -32,7 +33,9 @@ EVENT = {
     "ordering_key": "job(n)",
 }
 DEDUPE_KEY = {
+    "number": "one.number + n",
     "dedupe_key": "(SELECT dedupe_key FROM events WHERE seq = n + 1)",
+    "hash": "dedupe_hash(one.source, (SELECT dedupe_key FROM events WHERE seq = n + 1))",
     "body_sha256": "(SELECT body_sha256 FROM events WHERE seq = n + 1)",
     "event_id": "(SELECT id FROM events WHERE seq = n + 1)",
 }
@@ -90,6 +93,7 @@ def _multiply(db: sqlite3.Connection, events: int, *, body_bytes: int, state: St
     db.create_function("sha256", 1, lambda content: hashlib.sha256(content).digest(), deterministic=True)
     db.create_function("job", 1, key, deterministic=True)
     db.create_function("chosen_id", 1, chosen_id, deterministic=True)
+    db.create_function("dedupe_hash", 2, dedupe_hash, deterministic=True)
     for pragma in ("synchronous = OFF", "journal_mode = OFF", f"cache_size = -{CACHE_KIB}"):
         db.execute(f"PRAGMA {pragma}").fetchall()
     tables = {"events": EVENT, "dedupe_keys": DEDUPE_KEY}

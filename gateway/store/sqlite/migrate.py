@@ -6,6 +6,7 @@ import sqlite3
 from importlib.resources import files
 
 from gateway.errors import StoreUnusable
+from gateway.store.sqlite.dedupe import dedupe_hash
 
 MIGRATIONS = files("gateway.store.sqlite") / "migrations"
 FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
@@ -27,6 +28,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise StoreUnusable(
             f"the store was written by a later version of the gateway (schema {version}, known {newest})"
         )
+    connection.create_function("dedupe_hash", 2, dedupe_hash, deterministic=True)
     for number, sql in known:
         if number > version:
             connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -24,12 +24,10 @@ DELETE FROM events WHERE seq IN (
 )
 """
 
+# From the oldest on. Those that were seen while the clock was ahead stay until it has come there.
 KEYS_PAST = """
-DELETE FROM dedupe_keys WHERE (source, dedupe_key, body_sha256) IN (
-  SELECT source, dedupe_key, body_sha256 FROM dedupe_keys WHERE seen_at < :cutoff LIMIT :limit
-)
+DELETE FROM dedupe_keys WHERE number IN (SELECT number FROM dedupe_keys ORDER BY number LIMIT :limit) AND seen_at < :cutoff
 """
-
 
 REPLAYS_PAST = "DELETE FROM replays WHERE state <> 'running' AND created_at < :cutoff"
 

@@ -275,9 +275,7 @@ print("done")
 """
 
 
-async def test_a_process_killed_at_any_moment_of_a_migration_leaves_the_old_version_or_the_new_one(
-    child, path, tmp_path
-):
+async def test_a_process_killed_at_any_moment_of_a_migration_leaves_a_whole_version(child, path, tmp_path):
     fill(path)
     folder = tmp_path / "killed"
     folder.mkdir()
@@ -292,7 +290,7 @@ async def test_a_process_killed_at_any_moment_of_a_migration_leaves_the_old_vers
         async with open_store(killed, now=NOW + 10) as store:
             await assert_means_what_it_meant(store)
         assert rows(killed, "PRAGMA auto_vacuum") == [(2,)]
-    assert versions == {(1,), (NEWEST,)}
+    assert {(1,), (NEWEST,)} <= versions
 
 
 @pytest.fixture

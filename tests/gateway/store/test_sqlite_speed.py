@@ -44,6 +44,7 @@ READS_MUCH = {
     "read.COUNT dead": "the dead ones alone: SCAN f USING INDEX deliveries_dead",
     "read.COUNT pending": "the pending ones alone: SCAN deliveries USING INDEX deliveries_pending",
     "read.COUNT unrouted": "the unrouted ones alone: SCAN e USING INDEX events_unrouted",
+    "prune.KEYS_PAST": "no more than are asked for, from the oldest on: SCAN dedupe_keys",
     "read.COUNT": "counts all there are, before a replay: SCAN e",
 }
 """Statements that go through more than they return, and what that is."""
@@ -53,7 +54,7 @@ WAYS = {
     "dispatch.YIELD": "SEARCH deliveries USING INDEX deliveries_yielding (destination=? AND yields_at<?)",
     "dispatch.LEASE": "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
     "keys.PROMOTE": "SEARCH o USING INDEX deliveries_of_key (destination=? AND ordering_key=?)",
-    "accept.KNOWN": "SEARCH k USING PRIMARY KEY (source=? AND dedupe_key=?)",
+    "accept.KNOWN": "SEARCH k USING INDEX dedupe_keys_hash (hash=?)",
     "accept.BUSY": "SEARCH deliveries USING INDEX deliveries_of_key (destination=? AND ordering_key=?)",
     "replay.QUEUE": "SEARCH deliveries USING INDEX deliveries_of_key (destination=? AND ordering_key=?)",
     "standing.HURRY": "SEARCH deliveries USING INDEX deliveries_due (destination=? AND again=? AND next_attempt_at>?)",
