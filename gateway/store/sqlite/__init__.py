@@ -26,6 +26,7 @@ from gateway.store import (
     Stats,
 )
 from gateway.store.sqlite import accept, clock, dispatch, file, leases, prune, read, record, replay, standing
+from gateway.store.sqlite.checkpoint import Checkpoints
 from gateway.store.sqlite.disk import Disk
 from gateway.store.sqlite.reader import Reader
 from gateway.store.sqlite.writer import Writer
@@ -63,11 +64,13 @@ class SqliteStore:
                 undo.callback(self._lists.close)
                 self._figures = Reader(path, name="store-figures")
                 undo.callback(self._figures.close)
+                self._checkpoints = Checkpoints(path)
+                undo.callback(self._checkpoints.close)
                 self._disk = Disk(path)
             except (sqlite3.Error, OSError) as error:
                 raise StoreUnusable(f"{path}: {error}") from None
             undo.pop_all()
-        self._writer = Writer(self._connection, on_commit=on_commit)
+        self._writer = Writer(self._connection, on_commit=on_commit, between=self._checkpoints.committed)
         self._giving_back: set[asyncio.Task[None]] = set()
 
     async def accept(
@@ -174,6 +177,7 @@ class SqliteStore:
         for task in self._giving_back:  # what they asked for is done; of the rest the next start takes care
             task.cancel()
         await self._writer.close()
+        self._checkpoints.close()
         self._lists.close()
         self._figures.close()
         self._connection.close()

@@ -61,6 +61,12 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     return _connect(path, cache_kib=READER_CACHE_KIB)
 
 
+def open_to_checkpoint(path: Path) -> sqlite3.Connection:
+    connection = _connect(path, cache_kib=0)
+    _sync_fully(connection)
+    return connection
+
+
 def empty_log(path: Path) -> None:
     """Brings what the write-ahead log holds into the file, and cuts it to nothing.
 
@@ -129,12 +135,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA user_version").fetchone() == (0,):
         raise StoreUnusable(f"{path} is a database, but not a gateway's: name another file")
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # see checkpoint.py
+    _sync_fully(connection)
     connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
     # Always, not only for an erasure: rows move, and what is erased may have been in several places.
     connection.execute("PRAGMA secure_delete = ON")
-    if sys.platform == "darwin":
-        connection.execute("PRAGMA fullfsync = ON")
     migrate(connection)
     _let_it_shrink(connection)
 
@@ -178,6 +183,13 @@ def _connect(path: Path, *, cache_kib: int) -> sqlite3.Connection:
     connection.execute("PRAGMA temp_store = MEMORY")  # statements of many rows keep a journal of their own
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     return connection
+
+
+def _sync_fully(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA synchronous = FULL")
+    if sys.platform == "darwin":
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("PRAGMA checkpoint_fullfsync = ON")
 
 
 def _let_it_shrink(connection: sqlite3.Connection) -> None:

@@ -38,16 +38,27 @@ class Begun:
     """`answers` are there once its statements have run, unless they are still to run in the other thread."""
 
     group: list[Task]
+    content_bytes: int
     started: float
     answers: list[Answer] | None
 
 
 class Writer:
-    """`on_commit(seconds, tasks)` is told of every transaction. All is called from the event loop of the first call."""
+    """`on_commit(seconds, tasks)` is told of every transaction. All is called from the event loop of the first call.
 
-    def __init__(self, connection: sqlite3.Connection, *, on_commit: Callable[[float, int], None]) -> None:
+    `between(content_bytes)` is called in the other thread after each, while none is open.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        on_commit: Callable[[float, int], None],
+        between: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._transactions = Transactions(connection)
         self._on_commit = on_commit
+        self._between = between
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[Task] = deque()
         self._waiting_bytes = 0
@@ -156,7 +167,7 @@ class Writer:
                 self._transactions.roll_back()
                 self._end(group, error)
                 return
-        self._queue.put(Begun(group, started, answers))
+        self._queue.put(Begun(group, content_bytes, started, answers))
 
     def _end(self, group: list[Task], result: list[Answer] | Exception, seconds: float = 0) -> None:
         """The disk has its next work before the answers go out: then it and the event loop are busy at the same time."""
@@ -197,6 +208,7 @@ class Writer:
             self._transactions.open(patience_seconds=BUSY_SECONDS)
             answers = self._transactions.statements(transaction.group)
         self._transactions.commit()
+        self._between(transaction.content_bytes)
         return answers
 
 

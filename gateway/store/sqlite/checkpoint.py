@@ -1,0 +1,52 @@
+"""Moves what the write-ahead log holds into the database, beside the commits.
+
+SQLite does it within a COMMIT, which then waits until a thousand pages, each of them anywhere in the file, are written.
+Here another thread writes most of them while transactions go on. What came meanwhile is little; that is moved between
+two transactions, for only a log of which nothing is left can be written from its beginning again.
+"""
+
+import logging
+import sqlite3
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from gateway.log import emit
+from gateway.store.sqlite import file
+
+COMMITS = 100
+"""After so many it begins: under load some ten megabytes of log."""
+
+COMMIT_BYTES = 2**16
+"""Of content are another commit."""
+
+
+class Checkpoints:
+    def __init__(self, path: Path) -> None:
+        """May raise sqlite3.Error."""
+        self._connection = file.open_to_checkpoint(path)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-checkpoint")
+        self._commits = 0
+        self._moving: Future[None] | None = None
+
+    def committed(self, content_bytes: int) -> None:
+        """Called after each transaction and before the next one, always from the same thread. Raise nothing."""
+        self._commits += 1 + content_bytes // COMMIT_BYTES
+        if self._moving is not None:
+            if self._moving.done():
+                self._moving = None
+                self._commits = 0
+                self._move()
+        elif self._commits >= COMMITS:
+            self._moving = self._thread.submit(self._move)
+
+    def close(self) -> None:
+        """After the last call of `committed`."""
+        self._thread.shutdown()
+        self._connection.close()
+
+    def _move(self) -> None:
+        """As far as nobody reads from the log what it held before."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:  # the log holds all of it still, and grows
+            emit("store.checkpoint_failed", level=logging.ERROR, error=str(error))
