@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from gateway.model import Rejected, VerifiedWebhook, Webhook
 from gateway.verify.none import NoVerifier, compile_none
-from gateway.verify.presets import PRESETS, Preset
+from gateway.verify.preset import Preset
+from gateway.verify.presets import PRESETS
 from gateway.verify.standard import compile_standard
 
 __all__ = ["PRESETS", "NoVerifier", "Preset", "Verifier", "compile_verifier", "default_dedupe_key"]

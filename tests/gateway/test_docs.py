@@ -10,7 +10,6 @@ from gateway.cli import main
 from gateway.config import Config, Destination, Retention, Server, Source, StoreSettings, load
 from gateway.metrics import Metrics
 from gateway.retry import RetryPolicy
-from gateway.verify import PRESETS
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs/gateway.md").read_text("utf-8")
@@ -67,10 +66,6 @@ def test_every_command_is_documented_and_every_documented_command_exists(capsys)
         assert [
             f"{group} {name}" for name in there_are if f"usage: gateway {group} {name} " not in told
         ] == []
-
-
-def test_every_preset_is_documented():
-    assert [name for name in PRESETS if f"`{name}`" not in DOCS] == []
 
 
 def test_the_example_is_sound_and_has_every_setting():
