@@ -65,7 +65,6 @@ HANDSHAKES = {
     "notion": "the request that carries `verification_token` is answered 200, and the token is what to paste",
     "nylas": "`GET` with `challenge` in the query is answered with that value as text",
     "okta": "`GET` with `X-Okta-Verification-Challenge` is answered with that value as JSON",
-    "ringcentral": "the request that carries `Validation-Token` is answered with the same header",
     "slack": "a signed `url_verification` is answered with its `challenge`",
     "twitch": "a signed `webhook_callback_verification` is answered with its `challenge` as text",
     "zoom": "a signed `endpoint.url_validation` is answered with the HMAC of its `plainToken`; Zoom asks every 72 hours",

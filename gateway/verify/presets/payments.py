@@ -34,7 +34,7 @@ PRESETS: Mapping[str, Preset] = {
         console="Subscribe to topics with the gateway's URL in the app's configuration, over the API, or under Settings, Notifications, Webhooks.",
         safe="Only the body is signed, neither id nor topic, so that a signature seen before is a duplicate too: give topics with equal bodies a source each.",
         event_type="header:x-shopify-topic",
-        dedupe_key="header:x-shopify-webhook-id",
+        dedupe_key="header:x-shopify-event-id",
         replay_guard=True,
     ),
     "square": Preset(

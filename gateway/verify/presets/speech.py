@@ -77,9 +77,9 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "soniox": Preset(
         title="Soniox",
-        verify={"kind": "token", "from": "bearer"},
-        secret="A token of your own, sent with `Bearer ` before it as `webhook_auth_header_value`.",
-        console="Give the gateway's URL as `webhook_url` of the transcription request, and `Authorization` as `webhook_auth_header_name`.",
+        verify={"kind": "token", "from": "header:x-webhook-secret"},
+        secret="A value of your own, sent as `webhook_auth_header_value` with every transcription request.",
+        console="Give the gateway's URL as `webhook_url` of the transcription request, and `X-Webhook-Secret` as `webhook_auth_header_name`.",
         safe="Nothing is signed, so take the body as a hint and fetch the transcription by its `id`; one status of one transcription is one event.",
         event_type="json:status",
         dedupe_key="json:join(':', [id, status])",

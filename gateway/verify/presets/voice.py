@@ -275,14 +275,4 @@ PRESETS: Mapping[str, Preset] = {
         dedupe_key="json:data.id",
         same_id="duplicate",
     ),
-    "ringcentral": Preset(
-        title="RingCentral",
-        verify={"kind": "token", "from": "header:verification-token"},
-        secret="The value of your own that is given as `verificationToken` when the subscription is created.",
-        console="Give the gateway's URL as `deliveryMode.address` of the subscription.",
-        safe="Nothing is signed, so take the body as a hint and fetch what it names; one `uuid` is one event.",
-        event_type="json:event",
-        dedupe_key="json:uuid",
-        handshake="ringcentral",
-    ),
 }
