@@ -58,7 +58,13 @@ class Gateway:
         """Takes the secrets from `config`; everything else of it needs a restart."""
         for source in config.sources:
             if served := self.sources.get(source.name):
-                self.sources[source.name] = dataclasses.replace(served, verifier=source.verifier)
+                self.sources[source.name] = dataclasses.replace(
+                    served,
+                    verifier=source.verifier,
+                    shadow=source.shadow,
+                    secrets=source.secrets,
+                    verify_token=source.verify_token,
+                )
         for destination in config.destinations:
             if forwarder := self.forwarders.get(destination.name):
                 forwarder.take_secrets(destination)
@@ -69,7 +75,8 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
     """The application closes the store when it ends."""
     sources = {source.name: source for source in config.sources}
     forwarders = {
-        destination.name: Forwarder(destination, clock=clock) for destination in config.destinations
+        destination.name: Forwarder(destination, sources=sources, clock=clock)
+        for destination in config.destinations
     }
     dispatcher = _dispatcher(config, forwarders, store=store, clock=clock, metrics=metrics)
     router = Router(config.destinations)
@@ -83,6 +90,7 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
         metrics=metrics,
         new_event_id=EventIds(),
         max_body_bytes=config.server.max_body_bytes,
+        trusted_proxies=config.server.trusted_proxies,
     )
     operations = Operations(store=store, metrics=metrics, clock=clock, destinations=tuple(forwarders))
     admin = Admin(

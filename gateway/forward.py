@@ -5,15 +5,16 @@ import dataclasses
 import functools
 import socket
 import ssl
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 import httpx
 
 from gateway.clock import Clock
-from gateway.config import Destination
-from gateway.model import Claim, Outcome, OutcomeKind
-from gateway.outgoing import Composer, Outgoing, PayloadError
+from gateway.config import Destination, Source
+from gateway.model import Claim, Outcome, OutcomeKind, SourceName
+from gateway.outgoing import Composer, Outgoing, PayloadError, SigningError
 from gateway.patience import Patience
 from gateway.resolver import AddressRefusedError, Resolve, Resolver, resolve_by_system
 from gateway.transport import Transport
@@ -22,6 +23,7 @@ KEPT_RESPONSE_BYTES = 4096
 IDLE_SECONDS = 30
 SHORTEST_SECRET = 8
 """Characters of a configured header's value from which on it is looked for in answers; a shorter one may be any word."""
+NO_SOURCES: Mapping[SourceName, Source] = {}
 
 
 @dataclass(slots=True)
@@ -33,6 +35,8 @@ class Answer:
     error: str | None = None
     retry_after: str | None = None
     response: bytearray = field(default_factory=bytearray)
+    secrets: tuple[bytes, ...] = ()
+    """Of the event's source, that the request carries."""
 
     def take(self, response: httpx.Response) -> None:
         self.kind = _kind(response.status_code)
@@ -55,9 +59,16 @@ class Forwarder:
     """
 
     def __init__(
-        self, destination: Destination, *, clock: Clock, resolve: Resolve = resolve_by_system
+        self,
+        destination: Destination,
+        *,
+        clock: Clock,
+        sources: Mapping[SourceName, Source] = NO_SOURCES,
+        resolve: Resolve = resolve_by_system,
     ) -> None:
+        """`sources` are looked up at every attempt: their secrets may change."""
         self._destination = destination
+        self._sources = sources
         self._clock = clock
         self._patience = Patience(destination.timeout_seconds)
         self.take_secrets(destination)
@@ -84,9 +95,12 @@ class Forwarder:
     def take_secrets(self, destination: Destination) -> None:
         """The next attempts carry this configuration's bearer token and headers."""
         with_secrets = dataclasses.replace(
-            self._destination, bearer_token=destination.bearer_token, headers=destination.headers
+            self._destination,
+            bearer_token=destination.bearer_token,
+            headers=destination.headers,
+            sign=destination.sign,
         )
-        self._composer = Composer(with_secrets)
+        self._composer = Composer(with_secrets, sources=self._sources)
         told = (destination.bearer_token, *destination.headers.values())
         self._secrets = [text.encode() for text in told if text and len(text) >= SHORTEST_SECRET]
 
@@ -111,25 +125,28 @@ class Forwarder:
             status=answer.status,
             error=answer.error,
             retry_after=answer.retry_after,
-            response=self._without_secrets(bytes(answer.response)),
+            response=self._without_secrets(bytes(answer.response), answer.secrets),
         )
 
     async def close(self) -> None:
         self._resolver.close()
         await self._transport.aclose()
 
-    def _without_secrets(self, response: bytes) -> bytes:
+    def _without_secrets(self, response: bytes, sent: Sequence[bytes]) -> bytes:
         """Some destinations answer an error with all that they were sent."""
-        for secret in self._secrets:
+        for secret in (*self._secrets, *sent):
             response = response.replace(secret, b"[secret]")
         return response
 
     async def _attempt(self, claim: Claim, answer: Answer) -> None:
         try:
-            outgoing = self._composer.compose(claim)
+            outgoing = self._composer.compose(claim, now=self._clock.wall_ms() // 1000)
+            answer.secrets = outgoing.secrets
             await self._patience.limit(self._exchange(outgoing, answer))
         except PayloadError as error:
             answer.fail("payload", str(error))
+        except SigningError as error:
+            answer.fail("unsigned", str(error))
         except AddressRefusedError as error:
             answer.fail("address_refused", str(error))
         except (TimeoutError, httpx.TimeoutException):
@@ -162,9 +179,12 @@ class Forwarder:
 
     async def _send_to(self, address: str, outgoing: Outgoing, *, connect_seconds: float) -> httpx.Response:
         """To the address that was judged, not to one that the name may resolve to a moment later."""
+        url = self._at(address)
+        if outgoing.query:
+            url = url.copy_with(query=b"&".join(filter(None, (url.query, outgoing.query))))
         request = httpx.Request(
             "POST",
-            self._at(address),
+            url,
             headers=[
                 (b"host", self._netloc),
                 *outgoing.headers,

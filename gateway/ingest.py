@@ -1,14 +1,15 @@
-"""POST /webhooks/{source}: bounded body, verified, accepted, answered."""
+"""/webhooks/{source}: handshakes answered; what is posted verified, within bounds, accepted, answered."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.clock import Clock
-from gateway.config import Source
+from gateway.config import Networks, Source
 from gateway.errors import StoreUnavailable
 from gateway.log import emit
 from gateway.metrics import Metrics, Series
@@ -24,9 +25,11 @@ from gateway.model import (
 )
 from gateway.pace import Bucket
 from gateway.patience import Patience
+from gateway.peer import sender
 from gateway.problem import problem
 from gateway.reading import Reading
 from gateway.route import Router
+from gateway.verify.handshake import Asked, Reply
 
 PATH = "/webhooks/"
 """What follows it is the name of a source."""
@@ -70,6 +73,7 @@ class Ingest:
         metrics: Metrics,
         new_event_id: Callable[[int], EventId],
         max_body_bytes: int,
+        trusted_proxies: Networks,
     ) -> None:
         self._sources = sources
         self._accepts = accepts
@@ -79,8 +83,10 @@ class Ingest:
         self._webhooks = Series(metrics.webhooks)
         self._rejected = Series(metrics.rejected)
         self._secret_used = Series(metrics.secret_used)
+        self._shadows = Series(metrics.shadows)
         self._new_event_id = new_event_id
         self._max_body_bytes = max_body_bytes
+        self._trusted_proxies = trusted_proxies
         self._patience = Patience(ANSWER_SECONDS)
         self._buckets = {
             name: Bucket(source.rate_per_second, kept_seconds=1, level=max(1.0, source.rate_per_second))
@@ -105,16 +111,23 @@ class Ingest:
         source = self._sources.get(name)
         if source is None:
             return self._refuse("unknown", Rejected("unknown_source", "no source has this name"))
-        if scope["method"] != "POST":
-            return self._refuse(name, Rejected("method", f"{scope['method']} is not POST"))
+        if (answer := self._at_the_door(source, scope)) is not None:
+            return answer
         received = await self._receive(scope, receive, source)
         if isinstance(received, Rejected):
             return self._refuse(name, received)
+        return await self._take(source, received, started=started)
+
+    async def _take(self, source: Source, received: Webhook, *, started: float) -> ASGIApp:
+        name = source.name
         verified = self._verify(source, received)
         if isinstance(verified, Rejected):
             return self._refuse(name, verified)
+        if (reply := self._answer(source, verified)) is not None:
+            return self._shake(name, reply)
         if (over := self._over_rate(name)) is not None:
             return self._refuse(name, over)
+        self._try_shadows(source, received, verified)
         return await self._accept(source, verified, started=started)
 
     async def _receive(self, scope: Scope, receive: Receive, source: Source) -> Webhook | Rejected:
@@ -165,6 +178,56 @@ class Ingest:
                 )
         return verified
 
+    def _at_the_door(self, source: Source, scope: Scope) -> ASGIApp | None:
+        """The answer to what needs no body: strangers, handshakes, other methods. None: a webhook may come."""
+        if source.allow_ips and (stranger := self._stranger(source, scope)) is not None:
+            return self._refuse(source.name, stranger)
+        if source.handshake.before is not None and (asked := self._asked(source, scope)) is not None:
+            return self._shake(source.name, asked)
+        if scope["method"] != "POST":
+            return self._refuse(source.name, Rejected("method", f"{scope['method']} is not POST"))
+        return None
+
+    def _stranger(self, source: Source, scope: Scope) -> Rejected | None:
+        address = sender(scope, trusted=self._trusted_proxies)
+        if address is not None and any(address in network for network in source.allow_ips):
+            return None
+        return Rejected("address_refused", f"{address or 'the sender'} is not in allow_ips")
+
+    def _asked(self, source: Source, scope: Scope) -> Reply | Rejected | None:
+        """What a handshake answers that comes before any signature; None: this is none."""
+        if scope["method"] != "POST" and scope["method"] not in source.handshake.methods:
+            return None
+        webhook = Webhook(tuple(scope["headers"]), scope["query_string"], b"", scope["method"])
+        now = self._clock.wall_ms() // 1000
+        secrets = [secret for secret in source.secrets if secret.counts(now)]
+        assert source.handshake.before is not None  # noqa: S101 - for the type
+        return source.handshake.before(Asked(webhook, secrets, source.verify_token))
+
+    def _answer(self, source: Source, verified: VerifiedWebhook) -> Reply | None:
+        if verified.secret < 0 or source.handshake.after is None:
+            return None
+        return source.handshake.after(verified.content, source.secrets[verified.secret].value)
+
+    def _shake(self, source: SourceName, reply: Reply | Rejected) -> ASGIApp:
+        if isinstance(reply, Rejected):
+            return self._refuse(source, reply)
+        self._webhooks[source, "handshake"].inc()
+        emit("handshake.answered", source=source)
+        headers = {name.decode(): value.decode("latin-1") for name, value in reply.headers}
+        if reply.body:
+            headers |= {"content-type": reply.content_type, "x-content-type-options": "nosniff"}
+        return Response(reply.body, reply.status, headers=headers)
+
+    def _try_shadows(self, source: Source, received: Webhook, verified: VerifiedWebhook) -> None:
+        """Counts what secrets and a scheme that are only tried would have done with it."""
+        for index, matches in verified.shadows:
+            self._shadows[source.name, f"secret {index}", "match" if matches else "bad_signature"].inc()
+        if source.shadow is not None:
+            tried = source.shadow.verify(received, now=self._clock.wall_ms() // 1000)
+            outcome = tried.reason if isinstance(tried, Rejected) else "match"
+            self._shadows[source.name, "scheme", outcome].inc()
+
     def _over_rate(self, name: SourceName) -> Rejected | None:
         """What is not authentic uses up nothing of a source's rate."""
         if (bucket := self._buckets.get(name)) is None:
@@ -190,10 +253,10 @@ class Ingest:
         if verified.secret >= 0:
             self._secret_used[source.name, str(verified.secret)].inc()
         self._count(event, accepted, started=started)
-        return Stored(accepted)
+        return Stored(accepted) if source.acknowledgement == "json" else Response()
 
     def _event(self, source: Source, verified: VerifiedWebhook) -> Event:
-        reading = Reading(source, verified.webhook)
+        reading = Reading(source, verified)
         now = self._clock.now_ms()
         return Event(
             id=self._new_event_id(now),
@@ -205,6 +268,8 @@ class Ingest:
             received_at=now,
             webhook=verified.webhook,
             destinations=self._router.destinations(source.name, reading.event_type, reading.content),
+            body_authenticated=verified.body_authenticated,
+            signature=verified.signature if source.replay_guard else None,
         )
 
     def _count(self, event: Event, accepted: Accepted, *, started: float) -> None:

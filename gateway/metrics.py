@@ -58,6 +58,12 @@ class Metrics:
             ["source", "secret"],
             registry=registry,
         )
+        self.shadows = Counter(
+            "gateway_shadow_verifications",
+            "Accepted webhooks, by what a secret or scheme that is only tried would have done with them.",
+            ["source", "tried", "outcome"],
+            registry=registry,
+        )
         self.attempts = Counter(
             "gateway_delivery_attempts",
             "Finished attempts, by outcome.",

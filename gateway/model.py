@@ -1,7 +1,7 @@
 """The values that pass through the gateway, in the order of their way: webhook, event, claim, outcome, verdict."""
 
 from dataclasses import dataclass
-from typing import Literal, NewType
+from typing import Any, Literal, NewType
 
 SourceName = NewType("SourceName", str)
 DestinationName = NewType("DestinationName", str)
@@ -20,6 +20,7 @@ class Webhook:
     headers: Headers
     query: bytes
     body: bytes
+    method: str = "POST"
 
     def values(self, name: bytes) -> list[bytes]:
         """Every value of the header `name`, given in lower case."""
@@ -31,8 +32,17 @@ class VerifiedWebhook:
     """A webhook whose source is known; what is read from it can be trusted as far as the source can."""
 
     webhook: Webhook
+    """With a digest in place of a value that is the source's secret."""
     secret: int
     """Index of the secret that matched; -1 where the source has none."""
+    signature: bytes | None = None
+    """What a copy of the request would have too; None where nothing is signed."""
+    body_authenticated: bool = False
+    """Whether a changed body would have been noticed."""
+    content: Any = None
+    """What was parsed already (a `selector.Content`), so that no body is parsed twice."""
+    shadows: tuple[tuple[int, bool], ...] = ()
+    """Of the secrets that are only tried: index, and whether it would have matched."""
 
 
 RejectionReason = Literal[
@@ -46,6 +56,7 @@ RejectionReason = Literal[
     "too_large",
     "too_slow",
     "rate_limited",
+    "address_refused",
     "unavailable",
 ]
 
@@ -73,6 +84,10 @@ class Event:
     received_at: int
     webhook: Webhook
     destinations: tuple[DestinationName, ...]
+    body_authenticated: bool = True
+    """Whether a changed body would have been noticed."""
+    signature: bytes | None = None
+    """A digest of what it was signed by, where another event with the same is a duplicate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +134,7 @@ OutcomeKind = Literal[
     "no_answer",
     "address_refused",
     "payload",
+    "unsigned",
     "interrupted",
 ]
 

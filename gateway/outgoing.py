@@ -3,15 +3,16 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from gateway.config import Destination
-from gateway.model import Claim, Event, Headers
+from gateway.config import Destination, Source
+from gateway.model import Claim, Event, Headers, SourceName, Webhook
 from gateway.selector import Content, compile_expression
+from gateway.verify import Signed, Verifier, compile_verifier
 
 HOP_BY_HOP = frozenset(
     (
@@ -31,6 +32,7 @@ NOT_FORWARDED = HOP_BY_HOP | {b"host", b"content-length", b"cookie", b"tracepare
 OWN_PREFIXES = (b"webhook-", b"x-gateway-")
 PRINTABLE = re.compile(rb"[\x21-\x7e]*")
 PRINTABLE_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
+STANDARD = {"kind": "standard"}
 TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
@@ -38,16 +40,26 @@ TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 class Outgoing:
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    query: bytes = b""
+    """Fields that the destination's URL gets besides."""
+    secrets: tuple[bytes, ...] = ()
+    """Of its source, that it carries."""
 
 
 class PayloadError(ValueError):
     """The destination's `payload` yields nothing for this event."""
 
 
+class SigningError(ValueError):
+    """The request cannot be signed now; another time it may be."""
+
+
 class Composer:
     """Makes the requests for one destination."""
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, *, sources: Mapping[SourceName, Source]) -> None:
+        self._sources = sources
+        self._signer = None if destination.sign is None else Signer(destination, sources=sources)
         self._payload = _payload(destination.payload)
         self._replaces_content = destination.payload is not None
         self._added = [(name.lower().encode(), value.encode()) for name, value in destination.headers.items()]
@@ -61,15 +73,22 @@ class Composer:
             lambda name: name.lower() not in left_out and not _like_own(name)
         )
 
-    def compose(self, claim: Claim) -> Outgoing:
-        """Raise PayloadError where there is nothing to send."""
+    def compose(self, claim: Claim, *, now: int) -> Outgoing:
+        """`now` in Unix seconds. Raise PayloadError where there is nothing to send, SigningError where it cannot be signed."""
         event = claim.event
         headers = self._received(event.webhook.headers)
+        if credential := self._credential(event.source):
+            headers = [header for header in headers if header[0].lower() != credential]
         if self._replaces_content:
             headers.append((b"content-type", b"application/json"))
         headers += self._added
         headers += _own(claim)
-        return Outgoing(headers, self._payload(event))
+        outgoing = Outgoing(headers, self._payload(event))
+        return outgoing if self._signer is None else self._signer.sign(outgoing, event, now=now)
+
+    def _credential(self, name: SourceName) -> bytes | None:
+        source = self._sources.get(name)
+        return None if source is None else source.verifier.credential_header
 
     def _received(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """The received headers, but for those of the connection and those that are set here."""
@@ -77,6 +96,54 @@ class Composer:
         forwarded = [header for header in headers if is_forwarded(header[0])]
         named = _named_by_connection(headers)
         return [header for header in forwarded if header[0].lower() not in named] if named else forwarded
+
+
+class Signer:
+    """Signs what one destination receives: by Standard Webhooks with its own secrets, or as the source's producer does."""
+
+    def __init__(self, destination: Destination, *, sources: Mapping[SourceName, Source]) -> None:
+        self._sources = sources
+        self._url = destination.url
+        secrets = destination.sign.secrets if destination.sign else ()
+        self._own = [compile_verifier(STANDARD, [secret]) for secret in secrets]
+
+    def sign(self, outgoing: Outgoing, event: Event, *, now: int) -> Outgoing:
+        if self._own:
+            return self._sign_own(outgoing, event, now=now)
+        source = self._sources.get(event.source)
+        if source is None:
+            raise SigningError(
+                f"the source {event.source} is not configured any more: nothing can be signed as it does"
+            )
+        signed = self._signed(source.verifier, Webhook(event.webhook.headers, b"", outgoing.body), now=now)
+        replaced = {name for name, _ in signed.headers}
+        headers = [header for header in outgoing.headers if header[0].lower() not in replaced]
+        is_secret = source.verifier.credential_header is not None or bool(signed.query)
+        values = [*(value for _, value in signed.headers), *(value.encode() for _, value in signed.query)]
+        return Outgoing(
+            [*headers, *signed.headers],
+            signed.body,
+            query=urlencode(signed.query).encode(),
+            secrets=tuple(values) if is_secret else (),
+        )
+
+    def _sign_own(self, outgoing: Outgoing, event: Event, *, now: int) -> Outgoing:
+        webhook = Webhook(((b"webhook-id", event.id.encode()),), b"", outgoing.body)
+        by_secret = [dict(self._signed(one, webhook, now=now).headers) for one in self._own]
+        return Outgoing(
+            [
+                *outgoing.headers,
+                (b"webhook-timestamp", by_secret[0][b"webhook-timestamp"]),
+                (b"webhook-signature", b" ".join(one[b"webhook-signature"] for one in by_secret)),
+            ],
+            outgoing.body,
+        )
+
+    def _signed(self, verifier: Verifier, webhook: Webhook, *, now: int) -> Signed:
+        try:
+            return verifier.sign(webhook, now=now, url=self._url)
+        except ValueError as error:
+            raise SigningError(f"it cannot be signed: {error}") from None
 
 
 def _named_by_connection(headers: Headers) -> set[bytes]:
@@ -132,6 +199,8 @@ def _own(claim: Claim) -> list[tuple[bytes, bytes]]:
     ]
     if event.type is not None:
         own.append((b"x-gateway-event-type", _printable(event.type.encode("utf-8", "replace"))))
+    if not event.body_authenticated:
+        own.append((b"x-gateway-body-authenticated", b"false"))
     if event.webhook.query:
         own.append((b"x-gateway-query", _printable(event.webhook.query)))
     return own

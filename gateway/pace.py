@@ -12,6 +12,8 @@ from gateway.store import Room, Standing, StandingChange
 
 DOWN_STATUSES = frozenset((401, 403, 408, 425, 429))
 """With 5xx: what an answer says of the destination rather than of the event."""
+NOTHING_SENT = frozenset(("payload", "unsigned"))
+"""Outcomes that say nothing of the destination."""
 LOOKED_AT = 5
 """The last attempts, all of which must have failed for a hold."""
 NEEDED_KEYS = 3
@@ -74,7 +76,7 @@ class Pace:
         """An attempt is over. What follows for the destination; `hold` and `release` have happened here already."""
         if outcome.kind == "success":
             return self._succeeded()
-        if outcome.kind == "payload":  # nothing was sent
+        if outcome.kind in NOTHING_SENT:
             return None
         self._last.append((claim.event.ordering_key or claim.delivery_id, is_down(outcome)))
         if self.held:
@@ -174,7 +176,7 @@ class Bucket:
 def is_down(outcome: Outcome) -> bool:
     """Whether it speaks of the destination: no answer, or a status that any event would have got."""
     if outcome.status is None:
-        return outcome.kind != "payload"
+        return outcome.kind not in NOTHING_SENT
     return outcome.status in DOWN_STATUSES or outcome.status >= 500
 
 

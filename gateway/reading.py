@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from gateway.config import Source
-from gateway.model import Webhook
+from gateway.model import VerifiedWebhook
 from gateway.selector import Content, Selector
 
 MAX_TYPE = 200
@@ -19,9 +19,9 @@ HALF_PAIR = re.compile("[\ud800-\udfff]")
 class Reading:
     """What a source's webhook says of itself. Content is never a reason to refuse: what does not fit is None."""
 
-    def __init__(self, source: Source, webhook: Webhook) -> None:
-        self.content = Content(webhook)
-        self.digest = hashlib.sha256(webhook.body).digest()
+    def __init__(self, source: Source, verified: VerifiedWebhook) -> None:
+        self.content: Content = verified.content
+        self.digest = hashlib.sha256(verified.webhook.body).digest()
         self.event_type = _as_type(source.event_type.find(self.content))
         self.ordering_key = self._key(source.ordering_key, longest=MAX_KEY)
         self.dedupe_key: str | None = None

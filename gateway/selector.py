@@ -1,7 +1,7 @@
-"""Where in a webhook a value is found: `json:PATH`, `header:NAME`, `query:NAME`, `form:NAME`."""
+"""Where in a webhook a value is found: `json:PATH`, `header:NAME`, `query:NAME`, `form:NAME`, `claim:NAME`."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -15,18 +15,27 @@ from gateway.model import Webhook
 
 MAX_FIELDS = 1000
 UNREAD = object()
+FORMS = "json:PATH, header:NAME, query:NAME, form:NAME or claim:NAME"
 
 
 class Content:
     """What a verified webhook says, parsed at most once and only when somebody asks."""
 
-    __slots__ = ("_form", "_json", "_query", "webhook")
+    __slots__ = ("_form", "_json", "_query", "claims", "webhook")
 
     def __init__(self, webhook: Webhook) -> None:
         self.webhook = webhook
+        self.claims: Mapping[str, Any] = {}
+        """Of a token that was verified."""
         self._json: Any = UNREAD
         self._query: dict[str, list[str]] | None = None
         self._form: dict[str, list[str]] | None = None
+
+    def of(self, webhook: Webhook) -> "Content":
+        """For the same body in another request, without parsing it again."""
+        content = Content(webhook)
+        content.claims, content._json, content._form = self.claims, self._json, self._form
+        return content
 
     @property
     def json(self) -> Any:
@@ -63,7 +72,7 @@ def parse_selector(text: str) -> Selector:
     """Raise ValueError with a sentence for the operator where `text` is none of the forms."""
     form, colon, name = text.partition(":")
     if not colon or not name:
-        raise ValueError(f"{text!r} is not json:PATH, header:NAME, query:NAME or form:NAME")
+        raise ValueError(f"{text!r} is not {FORMS}")
     match form:
         case "json":
             return Selector(text, _json_finder(name))
@@ -74,8 +83,10 @@ def parse_selector(text: str) -> Selector:
             return Selector(text, lambda content: _one(content.query.get(name, [])))
         case "form":
             return Selector(text, lambda content: _one(content.form.get(name, [])))
+        case "claim":
+            return Selector(text, lambda content: content.claims.get(name))
         case _:
-            raise ValueError(f"{text!r} is not json:PATH, header:NAME, query:NAME or form:NAME")
+            raise ValueError(f"{text!r} is not {FORMS}")
 
 
 def compile_expression(expression: str) -> Callable[[Any], Any]:

@@ -18,6 +18,7 @@ def summary(record: EventRecord) -> dict[str, Any]:
         "dedupe_key": event.dedupe_key,
         "ordering_key": event.ordering_key,
         "received_at": event.received_at,
+        "body_authenticated": event.body_authenticated,
         "erased_at": record.erased_at,
         "state": record.state,
         "deliveries": [_delivery(delivery) for delivery in record.deliveries],

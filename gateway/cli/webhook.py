@@ -5,6 +5,7 @@ import base64
 import binascii
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from gateway.cli.ending import REFUSED, UnusableInputError
 from gateway.config import Config, Source, load
-from gateway.model import Rejected, VerifiedWebhook, Webhook
+from gateway.model import Headers, Rejected, VerifiedWebhook, Webhook
 from gateway.reading import Reading
 
 
@@ -20,11 +21,11 @@ def verify(options: argparse.Namespace) -> int:
     """Explains, offline, whether a captured request would be accepted."""
     config = load(options.config, environ=os.environ)
     source = _source(config, options.source)
-    method, webhook = _captured(options.request)
+    webhook = _captured(options.request)
     now = int(time.time()) if options.at is None else options.at
     verified: VerifiedWebhook | Rejected
-    if method != "POST":
-        verified = Rejected("method", f"{method} is not POST")
+    if webhook.method != "POST" and not source.verifier.signs_method:
+        verified = Rejected("method", f"{webhook.method} is not POST")
     elif len(webhook.body) > config.server.max_body_bytes:
         verified = Rejected("too_large", f"the body is longer than {config.server.max_body_bytes} bytes")
     else:
@@ -33,7 +34,7 @@ def verify(options: argparse.Namespace) -> int:
     if isinstance(verified, Rejected):
         answer = {"verified": False, "reason": verified.reason, **answer, "detail": verified.detail}
     else:
-        reading = Reading(source, verified.webhook)
+        reading = Reading(source, verified)
         answer = {
             "verified": True,
             "reason": None,
@@ -49,13 +50,32 @@ def sign(options: argparse.Namespace) -> int:
     """Prints the headers a producer would send, for trying a source with curl."""
     source = _source(load(options.config, environ=os.environ), options.source)
     now = int(time.time()) if options.at is None else options.at
+    headers = _id_header(source, options.id)
+    webhook = Webhook(headers, b"", sys.stdin.buffer.read())
     try:
-        headers = source.verifier.sign(options.id, sys.stdin.buffer.read(), now=now)
+        signed = source.verifier.sign(webhook, now=now, url=source.public_url)
     except ValueError as error:
         raise UnusableInputError(str(error)) from None
-    for name, value in headers.items():
-        print(f"{name}: {value}")
+    if signed.body != webhook.body:
+        raise UnusableInputError("this scheme signs within the body: it has no headers to print")
+    if signed.query:
+        raise UnusableInputError(
+            f"this scheme has its token in the query: add ?{signed.query[0][0]}=… to the URL"
+        )
+    names = {name for name, _ in signed.headers}
+    for name, value in (*(header for header in headers if header[0] not in names), *signed.headers):
+        print(f"{name.decode()}: {value.decode('latin-1')}")
     return 0
+
+
+def _id_header(source: Source, event_id: str) -> Headers:
+    """Where this source's events have their id, if that is a header."""
+    selector = source.dedupe_key
+    if selector is None or not selector.text.startswith("header:"):
+        return ()
+    if not re.fullmatch(r"[\x21-\x7e]+", event_id, re.ASCII):
+        raise UnusableInputError("an id must be printable ASCII, without spaces and not empty")
+    return ((selector.text.removeprefix("header:").lower().encode(), event_id.encode()),)
 
 
 def _source(config: Config, name: str) -> Source:
@@ -66,8 +86,8 @@ def _source(config: Config, name: str) -> Source:
     raise UnusableInputError(f"no source is called {name!r}; there are {names}")
 
 
-def _captured(path: Path) -> tuple[str, Webhook]:
-    """The method and the request of `{"method", "url", "headers": [[name, value], …], "body_base64"}`"""
+def _captured(path: Path) -> Webhook:
+    """The request of `{"method", "url", "headers": [[name, value], …], "body_base64"}`"""
     try:
         request = json.loads(path.read_bytes())
         headers = tuple(
@@ -82,4 +102,4 @@ def _captured(path: Path) -> tuple[str, Webhook]:
         raise UnusableInputError(
             f'{path}: must be JSON {{"method", "url", "headers": [[name, value], …], "body_base64"}}: {error!r}'
         ) from None
-    return method, Webhook(headers=headers, query=query, body=body)
+    return Webhook(headers=headers, query=query, body=body, method=method)

@@ -1,6 +1,26 @@
 """The configuration: what `gateway.toml` and the environment say, checked as a whole and frozen."""
 
 from gateway.config.load import BUILTIN, load
-from gateway.config.settings import Config, Destination, Retention, Server, Source, StoreSettings
+from gateway.config.settings import (
+    Config,
+    Destination,
+    Networks,
+    Retention,
+    Server,
+    Signing,
+    Source,
+    StoreSettings,
+)
 
-__all__ = ["BUILTIN", "Config", "Destination", "Retention", "Server", "Source", "StoreSettings", "load"]
+__all__ = [
+    "BUILTIN",
+    "Config",
+    "Destination",
+    "Networks",
+    "Retention",
+    "Server",
+    "Signing",
+    "Source",
+    "StoreSettings",
+    "load",
+]

@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from gateway.address import is_address
-from gateway.config.reader import Reader
-from gateway.config.settings import Destination
+from gateway.config.reader import Reader, Unresolved
+from gateway.config.settings import Destination, Signing
 from gateway.model import DestinationName
 from gateway.retry import RetryPolicy
 from gateway.selector import compile_expression
+from gateway.verify import compile_verifier
 
 URL = re.compile(r"[\x21-\x22\x24-\x7e]+", re.ASCII)
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
@@ -23,7 +24,6 @@ OWN_HEADERS = re.compile(
 
 def read_destination(table: Reader) -> Destination:
     defaults = Destination(name=DestinationName(""), url="")
-    table.later("sign", None)
     destination = Destination(
         name=DestinationName(table.name()),
         url=_url(table),
@@ -33,6 +33,7 @@ def read_destination(table: Reader) -> Destination:
         payload=_expression(table, "payload"),
         bearer_token=_bearer_token(table),
         headers=_headers(table),
+        sign=_sign(table),
         timeout_seconds=table.number("timeout_seconds", defaults.timeout_seconds, least=0.1, most=300),
         max_in_flight=table.integer("max_in_flight", defaults.max_in_flight, least=1, most=1000),
         rate_per_second=table.number("rate_per_second", 0, least=0, most=100_000),
@@ -98,6 +99,34 @@ def _headers(table: Reader) -> dict[str, str]:
                 f"the value of {name} has a character that no header can carry, or white space around it",
             )
     return headers
+
+
+def _sign(table: Reader) -> Signing | None:
+    if table.raw("sign") is None:
+        return None
+    sign = table.table("sign")
+    scheme = sign.choice("scheme", "", ("standard-webhooks", "source"))
+    secret, secrets = sign.text("secret", None), sign.texts("secrets") or ()
+    if secret is not None:
+        secrets = (secret, *secrets)
+    sign.close()
+    if scheme == "source" and secrets:
+        sign.fault("secret", 'has no meaning with scheme = "source": the source\'s secrets sign')
+    if scheme == "standard-webhooks":
+        unresolved = any(isinstance(sign.peek(key), Unresolved) for key in ("secret", "secrets"))
+        if not secrets and not unresolved:
+            sign.fault("secret", "is missing")
+        for one in secrets:
+            _check_secret(sign, one)
+    return Signing(secrets) if secrets or scheme == "source" else None
+
+
+def _check_secret(sign: Reader, secret: str) -> None:
+    try:
+        if compile_verifier({"kind": "standard"}, [secret]).unsignable is not None:
+            sign.fault("secret", "is a public key (whpk_…), which cannot sign")
+    except ValueError as error:
+        sign.fault("secret", str(error))
 
 
 def _retry(table: Reader) -> RetryPolicy:

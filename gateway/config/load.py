@@ -14,7 +14,7 @@ from gateway.config.destinations import read_destination
 from gateway.config.expand import expand, reason, variable
 from gateway.config.reader import Reader
 from gateway.config.settings import Config, Destination, Retention, Server, Source, StoreSettings
-from gateway.config.sources import read_source
+from gateway.config.sources import read_networks, read_source
 from gateway.errors import ConfigError
 
 BUILTIN = files("gateway.config") / "builtin.toml"
@@ -85,6 +85,19 @@ def _check_names(reader: Reader, sources: tuple[Source, ...], destinations: tupl
         for name in destination.sources or ():
             if name not in known:
                 reader.fault(f"destinations ({destination.name})", f"no source is called {name!r}")
+        _check_signing(reader, destination, sources)
+
+
+def _check_signing(reader: Reader, destination: Destination, sources: tuple[Source, ...]) -> None:
+    if destination.sign is None or destination.sign.secrets:
+        return
+    wanted = [one for one in sources if destination.sources is None or one.name in destination.sources]
+    for source in wanted:
+        if (unsignable := source.verifier.unsignable) is not None:
+            reader.fault(
+                f"destinations ({destination.name}).sign",
+                f'scheme "source" cannot be used with source {source.name}: {unsignable}',
+            )
 
 
 def _server(table: Reader, *, environ: Mapping[str, str]) -> Server:
@@ -97,6 +110,7 @@ def _server(table: Reader, *, environ: Mapping[str, str]) -> Server:
         port=server.integer("port", defaults.port, least=0, most=65_535),
         max_body_bytes=server.integer("max_body_bytes", defaults.max_body_bytes, least=1, most=2**30),
         admin_token=_admin_token(server, environ=environ),
+        trusted_proxies=read_networks(server, "trusted_proxies"),
         log_level=server.choice("log_level", defaults.log_level, LOG_LEVELS),
     )
     server.close()

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 
 from gateway.model import DestinationName, SourceName
 from gateway.retry import RetryPolicy
 from gateway.selector import Selector
-from gateway.verify import Verifier
+from gateway.verify import Secret, Verifier
+from gateway.verify.handshake import NO_HANDSHAKE, Handshake
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Server:
     """A longer body is answered 413, before it is in memory. Default 1 MiB."""
     admin_token: str | None = field(default=None, repr=False)
     """The bearer token of /v1. Unset: every call there is answered 403, from loopback too. Default unset."""
+    trusted_proxies: Networks = ()
+    """Addresses and networks whose X-Forwarded-For is believed. Default: none; a sender is who connects."""
     log_level: str = "info"
     """debug, info, warning or error. Default info."""
 
@@ -52,10 +58,34 @@ class Source:
     """A selector, `body` (its digest), or `none` (nothing is a duplicate). Default: the preset's, else body."""
     ordering_key: Selector | None = None
     """A selector. Deliveries of one key go out one at a time, in order of acceptance. Default: no order."""
+    public_url: str = ""
+    """The URL that the producer calls, for schemes that sign it. Default: none, and such a scheme is refused."""
     same_id: str = "new"
     """What a known key with another body is: `new` (an event of its own, marked) or `duplicate`. Default new."""
+    replay_guard: bool = False
+    """Whether a signature that is known makes a duplicate, whatever the id says. Default: the preset's, else false."""
     rate_per_second: float = 0.0
     """Verified webhooks taken a second, a second's worth of them at once; what is over that is answered 429. 0: no bound. Default 0."""
+    allow_ips: Networks = ()
+    """Addresses and networks that may send; others are answered 401. Default: all."""
+    acknowledgement: str = "json"
+    """`json`, the event's id and what became of it; or `empty`, for producers that show or interpret an answer. Default: the preset's, else json."""
+    handshake: Handshake = NO_HANDSHAKE
+    """How the producer asks whether the URL is wanted. Default: the preset's, else none."""
+    verify_token: str | None = field(default=None, repr=False)
+    """What a handshake of Meta's must bring. Default: any of the secrets."""
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    """As configured, for handshakes that are answered with them."""
+    shadow: Verifier | None = field(default=None, repr=False)
+    """Another scheme that is tried beside: what it would refuse is counted. Default: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """How what a destination receives is signed at every attempt."""
+
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """For Standard Webhooks: `whsec_…`; with several each of them signs. Empty: as the source's producer signs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +105,8 @@ class Destination:
     """Sent as `Authorization: Bearer …`. Default: none."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Added as they are, in place of received ones of the same name. Default: none."""
+    sign: Signing | None = None
+    """`{ scheme = "standard-webhooks", secret = "whsec_…" }`, or `{ scheme = "source" }`. Default: unsigned."""
     timeout_seconds: float = 5.0
     """For a whole attempt, from resolving the name to the answer's last byte. Default 5."""
     max_in_flight: int = 8

@@ -5,21 +5,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.model import VerifiedWebhook, Webhook
+from gateway.selector import Content
+from gateway.verify.scheme import Signed
 
 
 @dataclass(frozen=True, slots=True)
 class NoVerifier:
     required_headers: tuple[bytes, ...] = ()
     tolerance_seconds: int = 0
+    credential_header: None = None
+    signs_method: bool = False
+    unsignable: None = None
 
     def verify(self, webhook: Webhook, *, now: int) -> VerifiedWebhook:  # noqa: ARG002 - one shape for all kinds
-        return VerifiedWebhook(webhook, secret=-1)
+        return VerifiedWebhook(webhook, secret=-1, content=Content(webhook))
 
-    def sign(self, event_id: str, body: bytes, *, now: int) -> dict[str, str]:  # noqa: ARG002 - see verify
-        return {}
+    def sign(self, webhook: Webhook, *, now: int, url: str) -> Signed:  # noqa: ARG002 - see verify
+        return Signed(body=webhook.body)
 
 
-def compile_none(parameters: Mapping[str, Any], secrets: Sequence[str]) -> NoVerifier:
+def compile_none(parameters: Mapping[str, Any], secrets: Sequence[object]) -> NoVerifier:
     if set(parameters) > {"kind"}:
         raise ValueError('{ kind = "none" } takes no further parameter')
     if secrets:

@@ -135,7 +135,7 @@ def exchange(new: Callable[[], httpx.AsyncBaseTransport], *, reads: bool = True)
 
 def builder(url: str) -> Callable[[], httpx.Request]:
     """Makes requests as the forwarder does."""
-    where, outgoing = httpx.URL(url), Composer(Destination(name=A, url=url)).compose(CLAIM)
+    where, outgoing = httpx.URL(url), Composer(Destination(name=A, url=url), sources={}).compose(CLAIM, now=0)
     extensions = {"timeout": {"connect": 5}}
 
     def build() -> httpx.Request:
@@ -151,8 +151,8 @@ def builder(url: str) -> Callable[[], httpx.Request]:
 
 
 def composer(url: str) -> Callable[[], Outgoing]:
-    one = Composer(Destination(name=A, url=url, bearer_token="made-up"))
-    return lambda: one.compose(CLAIM)
+    one = Composer(Destination(name=A, url=url, bearer_token="made-up"), sources={})
+    return lambda: one.compose(CLAIM, now=0)
 
 
 def own() -> Transport:

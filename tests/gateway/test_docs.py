@@ -72,6 +72,7 @@ def test_the_example_is_sound_and_has_every_setting():
     path = ROOT / "gateway.example.toml"
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     environ = {"BILLING_WEBHOOK_SECRET": secret, "PARTNER_WEBHOOK_SECRET": secret, "APP_KEY": "made-up"}
+    environ |= {"PARTNER_NEW_SECRET": secret, "APP_SIGNING_SECRET": secret}
     config = load(path, environ=environ)
     assert isinstance(config, Config)
     text = path.read_text("utf-8")

@@ -23,6 +23,7 @@ METRICS = {
     "gateway_deliveries", "gateway_deliveries_dead_total", "gateway_retries_total",
     "gateway_oldest_pending_delivery_age_seconds", "gateway_store_commit_duration_seconds",
     "gateway_store_commit_events", "gateway_store_bytes", "gateway_store_free_bytes", "gateway_secret_used_total",
+    "gateway_shadow_verifications_total",
     "gateway_destination_held", "gateway_destination_paused", "gateway_replay_remaining",
     "gateway_event_loop_lag_seconds", "gateway_build_info",
 }  # fmt: skip

@@ -37,7 +37,9 @@ def claim(body=b'{"data": {"a": 1}}', *, headers=RECEIVED, query=b"", attempt=1,
 
 
 def composed(one=None, **settings):
-    return Composer(Destination(name=A, url="http://app.example", **settings)).compose(one or claim())
+    return Composer(Destination(name=A, url="http://app.example", **settings), sources={}).compose(
+        one or claim(), now=NOW // 1000
+    )
 
 
 def values(outgoing, name):

@@ -60,7 +60,9 @@ def test_what_stands_twice_is_not_found(selector):
     "text", ["", "json", "json:", "body", "cookie:x", "JSON:x", ":x", "header:", "jsonx"]
 )
 def test_a_text_of_another_form_is_refused_with_the_forms(text):
-    with pytest.raises(ValueError, match="is not json:PATH, header:NAME, query:NAME or form:NAME"):
+    with pytest.raises(
+        ValueError, match="is not json:PATH, header:NAME, query:NAME, form:NAME or claim:NAME"
+    ):
         parse_selector(text)
 
 

@@ -44,6 +44,7 @@ def accepting(
         clock=clock or SystemClock(),
         metrics=metrics,
         new_event_id=lambda _: EventId(fresh_id()),
+        trusted_proxies=(),
         max_body_bytes=config.server.max_body_bytes,
     )
 

@@ -26,7 +26,7 @@ SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
 
 INSERT_EVENTS = """
 INSERT INTO events (seq, id, source, type, dedupe_key, body_sha256, ordering_key, received_at, query, headers, body,
-                    unrouted, id_reused)
+                    unrouted, id_reused, body_authenticated)
 SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
 """
 
@@ -74,7 +74,7 @@ def accept(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[Accepted
         return answers
     seq, next_id = numbers.upcoming(db)
     events = [arrivals[index].event for index in fresh]
-    rows.each(db, INSERT_KEYS, [_key_row(event) for event in events if event.dedupe_key is not None])
+    rows.each(db, INSERT_KEYS, [_key_row(key, event) for event in events for key in _keys(event)])
     rows.each(
         db,
         INSERT_EVENTS,
@@ -107,9 +107,9 @@ def headers_from_text(text: str) -> Headers:
 def _sort(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> tuple[list[Accepted], list[int]]:
     """The answer to each, and the places of those that are to be stored."""
     known: dict[tuple[str, str], dict[bytes, EventId]] = {}
-    asked = {(one.event.source, one.event.dedupe_key) for one in arrivals if one.event.dedupe_key is not None}
-    keys = [(*key, dedupe_hash(*key)) for key in asked]
-    for source, dedupe_key, sha256, event_id in rows.each(db, KNOWN, keys):
+    asked = {key for one in arrivals for key in _keys(one.event)}
+    rows_asked = [(*key, dedupe_hash(*key)) for key in asked]
+    for source, dedupe_key, sha256, event_id in rows.each(db, KNOWN, rows_asked):
         known.setdefault((source, dedupe_key), {}).setdefault(sha256, EventId(event_id))
     answers: list[Accepted] = []
     fresh: list[int] = []
@@ -121,6 +121,10 @@ def _sort(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> tuple[list[Acc
         first = bodies.get(event.body_sha256)
         if first is None and bodies and one.same_id_is_duplicate:
             first = next(iter(bodies.values()))
+        if event.signature is not None:
+            copies = known.setdefault(_signature_key(event), {})
+            first = first or next(iter(copies.values()), None)
+            copies.setdefault(event.body_sha256, event.id)
         if first is not None:
             answers.append(Accepted(first, "duplicate"))
             continue
@@ -204,10 +208,19 @@ def _claim(event: Event, name: DestinationName, *, delivery_id: int) -> Claim:
     )
 
 
-def _key_row(event: Event) -> tuple[object, ...]:
-    assert event.dedupe_key is not None  # noqa: S101 - for the type
-    hash_ = dedupe_hash(event.source, event.dedupe_key)
-    return event.source, event.dedupe_key, hash_, event.body_sha256, event.id, event.received_at
+def _keys(event: Event) -> list[tuple[str, str]]:
+    """What makes another webhook a duplicate of this one: source and key."""
+    keys = [] if event.dedupe_key is None else [(str(event.source), event.dedupe_key)]
+    return keys if event.signature is None else [*keys, _signature_key(event)]
+
+
+def _signature_key(event: Event) -> tuple[str, str]:
+    """In a place of its own beside the source's keys: no source's name has a colon."""
+    return f"{event.source}:signature", (event.signature or b"").hex()
+
+
+def _key_row(key: tuple[str, str], event: Event) -> tuple[object, ...]:
+    return *key, dedupe_hash(*key), event.body_sha256, event.id, event.received_at
 
 
 def _event_row(event: Event, *, seq: int, id_reused: bool) -> tuple[object, ...]:
@@ -225,4 +238,5 @@ def _event_row(event: Event, *, seq: int, id_reused: bool) -> tuple[object, ...]
         event.webhook.body,
         int(not event.destinations),
         int(id_reused),
+        int(event.body_authenticated),
     )

@@ -12,7 +12,7 @@ from gateway.store.sqlite.accept import headers_from_text
 LAST_SEQ = 2**62
 """Beyond every sequence number. A bound that is always there lets a page begin where the one before it ended."""
 
-EVENT_COLUMNS = "e.id, e.source, e.type, e.dedupe_key, e.body_sha256, e.ordering_key, e.received_at, e.query, e.headers, e.body"
+EVENT_COLUMNS = "e.id, e.source, e.type, e.dedupe_key, e.body_sha256, e.ordering_key, e.received_at, e.body_authenticated, e.query, e.headers, e.body"
 
 WITHOUT_CONTENT = EVENT_COLUMNS.replace("e.query, e.headers, e.body", "x'', '[]', x''")
 
@@ -124,7 +124,8 @@ def oldest_pending(db: sqlite3.Connection, destination: str) -> int | None:
 
 def event_from_row(row: Sequence[Any]) -> Event:
     """From the columns of EVENT_COLUMNS."""
-    event_id, source, type_, dedupe_key, body_sha256, ordering_key, received_at, query, headers, body = row
+    event_id, source, type_, dedupe_key, body_sha256, ordering_key, received_at, authenticated, *content = row
+    query, headers, body = content
     return Event(
         id=EventId(event_id),
         source=SourceName(source),
@@ -135,6 +136,7 @@ def event_from_row(row: Sequence[Any]) -> Event:
         received_at=received_at,
         webhook=Webhook(headers=headers_from_text(headers), query=query, body=body),
         destinations=(),
+        body_authenticated=bool(authenticated),
     )
 
 

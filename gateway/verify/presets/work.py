@@ -18,12 +18,11 @@ PRESETS: Mapping[str, Preset] = {
             "parse": "prefix",
             "prefix": "sha256=",
         },
-        secret="The `verification_token` that Notion posts to the URL once, when the subscription is created.",
+        secret="The `verification_token` that Notion posts once, when the subscription is created: take it with a receiver of your own, for the gateway shows no secret that it is sent.",
         console="Create a subscription with the gateway's URL on the Webhooks tab of the integration, and enter the token there.",
         safe="The body is signed with the event's id in it; it counts the attempts, so that another body under a known id is a duplicate.",
         dedupe_key="json:id",
         same_id="duplicate",
-        handshake="notion",
     ),
     "asana": Preset(
         title="Asana",
@@ -42,7 +41,7 @@ PRESETS: Mapping[str, Preset] = {
         safe="The signed body only names the accounts that changed and is the same for every change, so every request is an event and none is taken for a duplicate; one more costs a look that finds nothing.",
         event_type="json:list_folder && 'list_folder'",
         dedupe_key="none",
-        handshake="nylas",
+        handshake="dropbox",
     ),
     "docusign": Preset(
         title="DocuSign Connect",

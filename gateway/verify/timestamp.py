@@ -1,0 +1,152 @@
+"""When a request says that it was sent: where that stands, how it is written, how far off it may be."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.model import Rejected
+from gateway.selector import Content, Selector
+from gateway.verify.encoding import whole_number
+from gateway.verify.parameters import Parameters
+
+DEFAULT_TOLERANCE_SECONDS = 300
+DIGITS = {"s": 10, "ms": 13}
+"""Exactly so many: beside a body without anything in between, a digit could else be moved from one to the other."""
+RFC3339 = re.compile(
+    rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
+UNITS = (*DIGITS, "rfc3339")
+PLACES = ("header", "field", "json", "query", "form")
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    place: str
+    """`header:NAME`, `field:NAME` (of the signature's header), `json:PATH`, `query:NAME` or `form:NAME`."""
+    selector: Selector | None
+    """None for a field."""
+    unit: str
+    tolerance_seconds: int
+    is_signed_alone: bool = False
+    """It stands in the template too, though it is in the body."""
+
+    @property
+    def is_in_body(self) -> bool:
+        """It is read only once the body is known to be authentic."""
+        return self.place.startswith(("json:", "form:")) and not self.is_signed_alone
+
+    @property
+    def header(self) -> bytes | None:
+        return self._named("header:")
+
+    @property
+    def field(self) -> bytes | None:
+        return self._named("field:")
+
+    @property
+    def unsignable(self) -> str | None:
+        if self.place.startswith(("query:", "form:")):
+            return "this scheme has its time in the query or a form, where the gateway writes none"
+        return None
+
+    def read(self, content: Content, fields: Mapping[bytes, bytes]) -> bytes | Rejected:
+        """As it is written there, once it is known to be a time."""
+        written = self._written(content, fields)
+        if written is None:
+            return Rejected("malformed", f"there is no time in {self.place}, or more than one")
+        if self.seconds(written) is None:
+            return Rejected("malformed", f"the time in {self.place} is not {self._form()}")
+        return written
+
+    def seconds(self, written: bytes) -> int | None:
+        """Unix seconds; None where it is no time of this unit."""
+        if self.unit == "rfc3339":
+            return _rfc3339_seconds(written)
+        number = whole_number(written, digits=DIGITS[self.unit])
+        return number if number is None or self.unit == "s" else number // 1000
+
+    def at(self, now: int) -> bytes:
+        """`now`, in Unix seconds, as the producer would write it. Raise ValueError where it cannot be."""
+        if self.unit == "rfc3339":
+            return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+        written = str(now if self.unit == "s" else now * 1000).encode()
+        if len(written) != DIGITS[self.unit]:
+            raise ValueError("the time must be Unix seconds of ten digits")
+        return written
+
+    def put_into(self, body: bytes, written: bytes) -> bytes:
+        """The body with this time in it, where that is its place."""
+        if not self.place.startswith("json:"):
+            return body
+        return with_value(body, self.place.removeprefix("json:"), written.decode())
+
+    def _written(self, content: Content, fields: Mapping[bytes, bytes]) -> bytes | None:
+        if self.selector is None:
+            return fields.get(self.field or b"")
+        if self.header is not None:
+            values = content.webhook.values(self.header)
+            return values[0] if len(values) == 1 else None
+        value = self.selector.find(content)
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            return None
+        return str(value).encode("ascii", "replace")
+
+    def _named(self, form: str) -> bytes | None:
+        return self.place.removeprefix(form).lower().encode() if self.place.startswith(form) else None
+
+    def _form(self) -> str:
+        if self.unit == "rfc3339":
+            return "of the form 2026-01-31T12:00:00Z"
+        return f"a whole number of {DIGITS[self.unit]} digits ({'seconds' if self.unit == 's' else 'milliseconds'})"
+
+
+def read_timestamp(parameters: Parameters) -> Timestamp | None:
+    table = parameters.table("timestamp")
+    if table is None:
+        return None
+    place = table.text("from")
+    form, colon, name = place.partition(":")
+    if form not in PLACES or not colon or not name:
+        raise ValueError(f"timestamp.from {place!r} is none of {', '.join(f'{one}:NAME' for one in PLACES)}")
+    timestamp = Timestamp(
+        place=place,
+        selector=None if form == "field" else table.selector(place, "from"),
+        unit=table.choice("unit", UNITS, "s"),
+        tolerance_seconds=table.seconds("tolerance", DEFAULT_TOLERANCE_SECONDS),
+        is_signed_alone="{timestamp}" in parameters.text("template", "{body}"),
+    )
+    table.close()
+    return timestamp
+
+
+def with_value(body: bytes, path: str, text: str) -> bytes:
+    """The JSON in `body`, written anew with a value at a path of keys: a number where one stood there, else a text.
+
+    Raise ValueError where there is no such place.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError("this scheme signs within a JSON body, and the body is not JSON") from None
+    *way, last = path.split(".")
+    place: Any = document
+    for key in way:
+        place = place.get(key) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or last not in place:
+        raise ValueError(f"this scheme signs within the body, and the body has no {path}")
+    place[last] = int(text) if isinstance(place[last], int) else text
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _rfc3339_seconds(written: bytes) -> int | None:
+    if not RFC3339.fullmatch(written):
+        return None
+    text = re.sub(r"\.[0-9]+", "", written.decode())
+    try:
+        return int(datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError):
+        return None
