@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from gateway import app
-from gateway.clock import SystemClock
+from gateway.clock import Clock, SystemClock
 from gateway.config import Config, load
 from gateway.metrics import Metrics
 from gateway.protocol import Limits
@@ -70,6 +70,7 @@ class Running:
     metrics: Metrics
     client: httpx.Client
     """For everything: to make one costs more than most tests."""
+    gateway: app.Gateway
 
     @property
     def port(self) -> int:
@@ -114,14 +115,15 @@ def configuration(text: str, folder: Path, *, environ: Mapping[str, str] | None 
 
 
 @contextmanager
-def running_gateway(folder: Path, text: str = SOURCES) -> Iterator[Running]:
+def running_gateway(folder: Path, text: str = SOURCES, *, clock: Clock | None = None) -> Iterator[Running]:
     """The gateway of the configuration `text`, with its store in `folder`, on a free port."""
     config, metrics = configuration(text, folder), Metrics(version="test")
-    store = open_store(config, folder / "gateway.db", metrics)
-    created = app.create(config, store=store, clock=SystemClock(), metrics=metrics)
+    clock = clock or SystemClock()
+    store = open_store(config, folder / "gateway.db", metrics, clock=clock)
+    created = app.create(config, store=store, clock=clock, metrics=metrics)
     with serving(created.app, limits=Limits()) as served, httpx.Client(trust_env=False, timeout=20) as client:
         url = f"http://127.0.0.1:{served.port}"
-        yield Running(url, folder / "gateway.db", metrics, client)
+        yield Running(url, folder / "gateway.db", metrics, client, created)
 
 
 @contextmanager
@@ -135,11 +137,11 @@ def gateway_without_server(
     yield httpx.AsyncClient(transport=httpx.ASGITransport(created.app), base_url="http://gateway"), store
 
 
-def open_store(config: Config, path: Path, metrics: Metrics) -> SqliteStore:
+def open_store(config: Config, path: Path, metrics: Metrics, *, clock: Clock | None = None) -> SqliteStore:
     return SqliteStore(
         path,
         destinations=[destination.name for destination in config.destinations],
-        now=SystemClock().now_ms(),
+        now=(clock or SystemClock()).now_ms(),
         on_commit=metrics.on_commit,
     )
 
@@ -160,6 +162,8 @@ class Destination:
     received: list[Received] = field(default_factory=list)
     status: int = 200
     """What it answers from now on."""
+    echoes: bool = False
+    """Whether it answers with all that it was sent."""
 
 
 @contextmanager
@@ -173,9 +177,11 @@ def recording_destination() -> Iterator[Destination]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             destination.received.append(Received(self.path, self.headers.items(), body))
+            said = f"{self.path}\n{self.headers}".encode() + body if destination.echoes else b""
             self.send_response(destination.status)
-            self.send_header("content-length", "0")
+            self.send_header("content-length", str(len(said)))
             self.end_headers()
+            self.wfile.write(said)
 
         def log_message(self, *_: object) -> None:
             pass
