@@ -22,7 +22,7 @@ from gateway.transport import Transport
 KEPT_RESPONSE_BYTES = 4096
 IDLE_SECONDS = 30
 SHORTEST_SECRET = 8
-"""Characters of a configured header's value from which on it is looked for in answers; a shorter one may be any word."""
+"""Characters from which on a secret that was sent is looked for in answers; a shorter one may be any word."""
 NO_SOURCES: Mapping[SourceName, Source] = {}
 
 
@@ -102,7 +102,7 @@ class Forwarder:
         )
         self._composer = Composer(with_secrets, sources=self._sources)
         told = (destination.bearer_token, *destination.headers.values())
-        self._secrets = [text.encode() for text in told if text and len(text) >= SHORTEST_SECRET]
+        self._secrets = [text.encode() for text in told if text]
 
     async def address_refusal(self) -> str | None:
         """Why no attempt could be made now, as far as the host's addresses say; None where one could, or nothing is known."""
@@ -135,7 +135,8 @@ class Forwarder:
     def _without_secrets(self, response: bytes, sent: Sequence[bytes]) -> bytes:
         """Some destinations answer an error with all that they were sent."""
         for secret in (*self._secrets, *sent):
-            response = response.replace(secret, b"[secret]")
+            if len(secret) >= SHORTEST_SECRET:
+                response = response.replace(secret, b"[secret]")
         return response
 
     async def _attempt(self, claim: Claim, answer: Answer) -> None:

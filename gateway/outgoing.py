@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from gateway.config import Destination, Source
 from gateway.model import Claim, Event, Headers, SourceName, Webhook
@@ -43,7 +43,7 @@ class Outgoing:
     query: bytes = b""
     """Fields that the destination's URL gets besides."""
     secrets: tuple[bytes, ...] = ()
-    """Of its source, that it carries."""
+    """Of its source, that it carries, in every form."""
 
 
 class PayloadError(ValueError):
@@ -119,12 +119,11 @@ class Signer:
         replaced = {name for name, _ in signed.headers}
         headers = [header for header in outgoing.headers if header[0].lower() not in replaced]
         is_secret = source.verifier.credential_header is not None or bool(signed.query)
-        values = [*(value for _, value in signed.headers), *(value.encode() for _, value in signed.query)]
         return Outgoing(
             [*headers, *signed.headers],
             signed.body,
             query=urlencode(signed.query).encode(),
-            secrets=tuple(values) if is_secret else (),
+            secrets=_forms(signed, source) if is_secret else (),
         )
 
     def _sign_own(self, outgoing: Outgoing, event: Event, *, now: int) -> Outgoing:
@@ -144,6 +143,17 @@ class Signer:
             return verifier.sign(webhook, now=now, url=self._url)
         except ValueError as error:
             raise SigningError(f"it cannot be signed: {error}") from None
+
+
+def _forms(signed: Signed, source: Source) -> tuple[bytes, ...]:
+    """In which the destination could say back the credential that it was sent: the longest first, for some hold others."""
+    sent = [value.decode("latin-1") for _, value in signed.headers]
+    texts = {secret.value for secret in source.secrets}
+    if any(value.startswith("Basic ") for value in sent):
+        texts |= {text.partition(":")[2] for text in texts}
+    texts |= {*sent, *(value.removeprefix("Basic ") for value in sent), *(value for _, value in signed.query)}
+    forms = {form.encode() for text in texts for form in (text, quote(text, safe=""), quote_plus(text))}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def _named_by_connection(headers: Headers) -> set[bytes]:
