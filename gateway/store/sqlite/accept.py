@@ -69,12 +69,14 @@ class _Delivering:
 
 def accept(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[Accepted]:
     """All in one transaction, which the caller begins and commits; as if one came after the other."""
-    answers, fresh = _sort(db, arrivals)
+    answers, fresh, learned = _sort(db, arrivals)
+    events = [arrivals[index].event for index in fresh]
+    keys = [_key_row(key, event, event.id) for event in events for key in _keys(event)]
+    keys += [_key_row(_signature_key(event), event, first) for event, first in learned]
+    rows.each(db, INSERT_KEYS, keys)
     if not fresh:
         return answers
     seq, next_id = numbers.upcoming(db)
-    events = [arrivals[index].event for index in fresh]
-    rows.each(db, INSERT_KEYS, [_key_row(key, event) for event in events for key in _keys(event)])
     rows.each(
         db,
         INSERT_EVENTS,
@@ -104,8 +106,13 @@ def headers_from_text(text: str) -> Headers:
     return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in json.loads(text))
 
 
-def _sort(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> tuple[list[Accepted], list[int]]:
-    """The answer to each, and the places of those that are to be stored."""
+def _sort(
+    db: sqlite3.Connection, arrivals: Sequence[Arrival]
+) -> tuple[list[Accepted], list[int], list[tuple[Event, EventId]]]:
+    """The answer to each; the places of those that are to be stored; duplicates with a signature that was not known, and of what.
+
+    Such a duplicate was signed anew, by another secret or with another body: a copy of it is no new event.
+    """
     known: dict[tuple[str, str], dict[bytes, EventId]] = {}
     asked = {key for one in arrivals for key in _keys(one.event)}
     rows_asked = [(*key, dedupe_hash(*key)) for key in asked]
@@ -113,6 +120,7 @@ def _sort(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> tuple[list[Acc
         known.setdefault((source, dedupe_key), {}).setdefault(sha256, EventId(event_id))
     answers: list[Accepted] = []
     fresh: list[int] = []
+    learned: list[tuple[Event, EventId]] = []
     for index, one in enumerate(arrivals):
         event = one.event
         bodies: dict[bytes, EventId] = {}
@@ -123,8 +131,10 @@ def _sort(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> tuple[list[Acc
             first = next(iter(bodies.values()))
         if event.signature is not None:
             copies = known.setdefault(_signature_key(event), {})
+            if first is not None and not copies:
+                learned.append((event, first))
             first = first or next(iter(copies.values()), None)
-            copies.setdefault(event.body_sha256, event.id)
+            copies.setdefault(event.body_sha256, first or event.id)
         if first is not None:
             answers.append(Accepted(first, "duplicate"))
             continue
@@ -133,7 +143,7 @@ def _sort(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> tuple[list[Acc
         )
         bodies[event.body_sha256] = event.id
         fresh.append(index)
-    return answers, fresh
+    return answers, fresh, learned
 
 
 def _deliver(
@@ -219,8 +229,8 @@ def _signature_key(event: Event) -> tuple[str, str]:
     return f"{event.source}:signature", (event.signature or b"").hex()
 
 
-def _key_row(key: tuple[str, str], event: Event) -> tuple[object, ...]:
-    return *key, dedupe_hash(*key), event.body_sha256, event.id, event.received_at
+def _key_row(key: tuple[str, str], event: Event, event_id: EventId) -> tuple[object, ...]:
+    return *key, dedupe_hash(*key), event.body_sha256, event_id, event.received_at
 
 
 def _event_row(event: Event, *, seq: int, id_reused: bool) -> tuple[object, ...]:
