@@ -15,6 +15,7 @@ from gateway.cli.ending import REFUSED, UnusableInputError
 from gateway.config import Config, Source, load
 from gateway.model import Headers, Rejected, VerifiedWebhook, Webhook
 from gateway.reading import Reading
+from gateway.verify import NoVerifier
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -60,8 +61,10 @@ def sign(options: argparse.Namespace) -> int:
         raise UnusableInputError("this scheme signs within the body: it has no headers to print")
     if signed.query:
         raise UnusableInputError(
-            f"this scheme has its token in the query: add ?{signed.query[0][0]}=… to the URL"
+            f"this scheme has a part of its proof in the query: add ?{signed.query[0][0]}=… to the URL"
         )
+    if not signed.headers and not isinstance(source.verifier, NoVerifier):
+        raise UnusableInputError("this scheme has its token in the body: it has no headers to print")
     names = {name for name, _ in signed.headers}
     for name, value in (*(header for header in headers if header[0] not in names), *signed.headers):
         print(f"{name.decode()}: {value.decode('latin-1')}")
