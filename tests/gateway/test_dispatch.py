@@ -752,3 +752,38 @@ class SlowToHold:
             self.held = True
             await self.rig.set_clock(self.by_seconds)
         return await self._store.set_standing(destination, change, now=now)
+
+
+async def test_what_cannot_be_signed_is_no_endless_probe_of_a_destination_that_is_down(store):
+    rig = Rig(store, Scripted())
+    rig.scripted.down = outcome("server_error", status=503)
+    await rig.accept(*(event(number) for number in range(1, 6)))
+    await rig.settle()
+    assert (await rig.standing()).held_at is not None
+    rig.scripted.down = outcome("unsigned")
+    before = len(rig.scripted.seen)
+    async with asyncio.timeout(10):
+        for _ in range(60):
+            await rig.later(1)
+    assert 3 <= len(rig.scripted.seen) - before <= 8
+    rig.scripted.down = None
+    for _ in range(60):
+        await rig.later(1)
+    assert {await rig.state(number) for number in range(1, 6)} == {"delivered"}
+    assert (await rig.standing()).held_at is None
+
+
+async def test_what_cannot_be_signed_is_tried_on_schedule_holds_nothing_and_is_dead_at_the_horizon(store):
+    rig = Rig(store, Scripted(), retry=RetryPolicy(horizon_hours=1))
+    rig.scripted.down = outcome("unsigned")
+    await rig.accept(*(event(number) for number in range(1, 8)))
+    await rig.settle()
+    for _ in range(59):
+        await rig.later(60)
+    assert {await rig.state(number) for number in range(1, 8)} == {"pending"}
+    assert (await rig.standing()).held_at is None
+    for _ in range(3):
+        await rig.later(60)
+    assert {await rig.state(number) for number in range(1, 8)} == {"dead"}
+    assert rig.value("gateway_deliveries_dead_total", reason="horizon") == 7
+    assert rig.value("gateway_delivery_attempts_total", outcome="unsigned") > 14

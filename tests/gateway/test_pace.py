@@ -74,9 +74,10 @@ def test_an_answer_that_says_the_destination_works_starts_the_count_anew(between
     assert [made.observe(claim(), DOWN, now=NOW) for _ in range(4)] == [None] * 4
 
 
-def test_a_payload_that_yields_nothing_says_nothing_of_the_destination():
+@pytest.mark.parametrize("kind", ["payload", "unsigned"])
+def test_an_attempt_of_which_nothing_was_sent_says_nothing_of_the_destination(kind):
     made = pace()
-    for one in (DOWN, DOWN, outcome("payload"), DOWN, DOWN):
+    for one in (DOWN, DOWN, outcome(kind), DOWN, DOWN):
         assert made.observe(claim(), one, now=NOW) is None
     assert made.observe(claim(), DOWN, now=NOW) == "hold"
 
@@ -85,6 +86,7 @@ def test_a_payload_that_yields_nothing_says_nothing_of_the_destination():
     ("kind", "status", "down"),
     [
         ("no_answer", None, True), ("timeout", None, True), ("address_refused", None, True), ("payload", None, False),
+        ("unsigned", None, False),
         *(("client_error", status, True) for status in (401, 403, 408, 425, 429)),
         *(("server_error", status, True) for status in (500, 503, 599)),
         *(("client_error", status, False) for status in (400, 404, 409, 410, 413, 422, 451)),
@@ -109,6 +111,16 @@ def test_a_held_destination_gets_one_probe_after_1_2_4_and_at_most_30_seconds():
         assert turn(made, now=now, in_flight=1).room == Room(0, 0), "one at a time"
         assert made.observe(claim(), DOWN, now=now) is None
     assert waits == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_a_probe_that_could_not_be_signed_is_followed_by_another_of_the_other_kind_after_a_wait():
+    made = held()
+    first = turn(made)
+    assert made.observe(claim(), outcome("unsigned", status=None), now=first.look_at) is None
+    assert made.held
+    waiting = turn(made, now=first.look_at)
+    assert (waiting.room, waiting.look_at) == (Room(0, 0), first.look_at + 2000)
+    assert turn(made, now=waiting.look_at).room == Room(1, 1)
 
 
 def test_attempts_from_before_the_hold_that_fail_late_postpone_no_probe():

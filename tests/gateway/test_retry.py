@@ -65,8 +65,10 @@ def test_a_payload_that_yields_nothing_ends_it():
 
 @pytest.mark.parametrize(
     "kind",
-    ["redirect", "client_error", "server_error", "timeout", "no_answer", "address_refused", "interrupted"],
-)
+    [
+        "redirect", "client_error", "server_error", "timeout", "no_answer", "address_refused", "unsigned", "interrupted",
+    ],
+)  # fmt: skip
 def test_every_other_outcome_is_tried_again(kind):
     assert isinstance(judged(outcome(kind)), RetryAt)
 
