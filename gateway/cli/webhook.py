@@ -35,7 +35,7 @@ def verify(options: argparse.Namespace) -> int:
         verified = source.verifier.verify(webhook, now=now)
     answer: dict[str, Any] = dict.fromkeys(("event_id_key", "event_type", "ordering_key"))
     if isinstance(verified, Rejected):
-        case = Case(source.parameters, source.secrets, source.public_url, webhook, url, now)
+        case = Case(source.verify, source.secrets, source.public_url, webhook, url, now)
         detail = explain(case, verified, verify=_verify)
         answer = {"verified": False, "reason": verified.reason, **answer, "detail": detail}
     else:

@@ -77,7 +77,7 @@ class Source:
     """What a handshake of Meta's must bring. Default: any of the secrets."""
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
     """As configured, for handshakes that are answered with them."""
-    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    verify: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Of its scheme: the preset's, or those of `[sources.verify]`."""
     shadow: Verifier | None = field(default=None, repr=False)
     """Another scheme that is tried beside: what it would refuse is counted. Default: none."""
