@@ -15,7 +15,7 @@ from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 from gateway.verify.encoding import DECODERS
 from gateway.verify.parameters import Parameters, usable
-from gateway.verify.scheme import Confirmed, Signed
+from gateway.verify.scheme import Confirmed, Signed, one_header
 
 SYMMETRIC = frozenset(("HS256", "HS384", "HS512"))
 ALGORITHMS = (
@@ -57,10 +57,6 @@ class JwtScheme:
     def key(self, secret: str) -> Any:
         """Prepared, so that no token can make it another kind of key."""
         usable(secret)
-        if "PRIVATE KEY" in secret:
-            raise ValueError(
-                "a secret is a private key: only the producer may have it, here belongs the public one"
-            )
         try:
             keys = {
                 name: jwt.get_algorithm_by_name(name).prepare_key(secret)  # type: ignore[no-untyped-call, unused-ignore]
@@ -72,12 +68,9 @@ class JwtScheme:
 
     def read(self, content: Content) -> Presented | Rejected:
         name = self.header.decode()
-        values = content.webhook.values(self.header)
-        if len(values) != 1:
-            if not values:
-                return Rejected("missing_header", f"there is no {name} header")
-            return Rejected("malformed", f"the {name} header stands more than once")
-        value = values[0]
+        value = one_header(content.webhook, self.header)
+        if isinstance(value, Rejected):
+            return value
         token = value[len(self.prefix) :]
         if value[: len(self.prefix)].lower() != self.prefix.lower() or token.count(b".") != 2:
             return Rejected("malformed", f"the {name} header holds no JSON Web Token")

@@ -106,4 +106,8 @@ def usable(secret: str) -> str:
         raise ValueError("a secret is empty: anybody could sign with it")
     if secret != secret.strip() and not secret.startswith("-----BEGIN "):
         raise ValueError("a secret has white space around it: it was probably pasted with a line end")
+    if "PRIVATE KEY-----" in secret:
+        raise ValueError(
+            "a secret is a private key: only the producer may have it, here belongs the public one"
+        )
     return secret

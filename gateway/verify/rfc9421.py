@@ -76,10 +76,6 @@ class Rfc9421Scheme:
 
     def key(self, secret: str) -> Any:
         usable(secret)
-        if "PRIVATE KEY" in secret:
-            raise ValueError(
-                "a secret is a private key: only the producer may have it, here belongs the public one"
-            )
         key: bytes | None = secret.encode()
         if self.algorithm == "hmac-sha256" and (decode := DECODERS.get(self.secret_encoding)):
             key = decode(secret.encode())
