@@ -1,6 +1,7 @@
 """/webhooks/{source}: handshakes answered; what is posted verified, within bounds, accepted, answered."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable
 from typing import Protocol
@@ -239,8 +240,13 @@ class Ingest:
             webhook=verified.webhook,
             destinations=self._router.destinations(source.name, reading.event_type, reading.content),
             body_authenticated=verified.body_authenticated,
-            signature=verified.signature if source.replay_guard else None,
+            signature=self._guarded(source, verified),
         )
+
+    def _guarded(self, source: Source, verified: VerifiedWebhook) -> bytes | None:
+        if not source.replay_guard or verified.signature is None:
+            return None
+        return hashlib.sha256(verified.signature).digest()
 
     def _count(self, event: Event, accepted: Accepted, *, started: float) -> None:
         outcome = "id_reused" if accepted.id_reused else accepted.status

@@ -8,7 +8,7 @@ from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Confirmed:
     """What an authentic request says beside its content."""
 
