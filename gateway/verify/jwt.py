@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from jwt.exceptions import InvalidKeyError, PyJWTError
 from jwt.warnings import InsecureKeyLengthWarning
 
@@ -62,7 +63,7 @@ class JwtScheme:
                 name: jwt.get_algorithm_by_name(name).prepare_key(secret)  # type: ignore[no-untyped-call, unused-ignore]
                 for name in self.algorithms
             }
-        except (InvalidKeyError, ValueError, TypeError, PyJWTError):
+        except (InvalidKeyError, UnsupportedAlgorithm, ValueError, TypeError, PyJWTError):
             raise ValueError(f"a secret is no key for {', '.join(self.algorithms)}") from None
         return keys
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from http_message_signatures import (
     HTTPMessageVerifier,
     HTTPSignatureKeyResolver,
@@ -88,7 +89,7 @@ class Rfc9421Scheme:
                 signature_algorithm=ALGORITHMS[self.algorithm], key_resolver=_Resolver(self.keyid, key)
             )
             ALGORITHMS[self.algorithm](public_key=key)
-        except (HTTPMessageSignaturesException, ValueError, TypeError):
+        except (HTTPMessageSignaturesException, UnsupportedAlgorithm, ValueError, TypeError):
             raise ValueError(f"a secret is no key for {self.algorithm}") from None
         return verifier
 
