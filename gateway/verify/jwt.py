@@ -90,7 +90,7 @@ class JwtScheme:
                 jwt.api_jws.decode_complete(presented.token, key[algorithm], algorithms=[algorithm])
         except (PyJWTError, ValueError, TypeError, RecursionError):
             return None
-        return presented.token.rpartition(".")[2].encode()
+        return DECODERS["base64url"](presented.token.rpartition(".")[2].encode())
 
     def why_not(self, presented: Presented) -> str:
         try:

@@ -1,6 +1,5 @@
 """Kind rfc9421: HTTP Message Signatures, with a policy of the receiver's: what must be signed, by which key, how long ago."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -128,7 +127,8 @@ class Rfc9421Scheme:
         if len(results) != 1:
             return None
         presented.results = results
-        return hashlib.sha256(presented.message.headers["signature"].encode()).digest()
+        covered = results[0].covered_components  # labels are not signed, and one message has many signatures
+        return "\n".join(f"{name}: {value}" for name, value in covered.items()).encode()
 
     def why_not(self, presented: Presented) -> str:
         if not presented.has_url and _names_url(presented.message.headers):
