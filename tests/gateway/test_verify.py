@@ -337,5 +337,5 @@ def test_a_value_within_json_is_replaced_and_all_else_stays_as_it_was_written(bo
     [b"", b"[]", b'{"t"', b'{"t":', b'{"s":{"t":}}', b'{"s":1}', b"\xff", b"[" * 9000, b'{"s":[{"t":1}]}'],
 )
 def test_a_body_without_the_place_is_refused(body):
-    with pytest.raises(ValueError, match="the body has no s.t"):
+    with pytest.raises(ValueError, match=r"the body has no s\.t"):
         with_value(body, "s.t", "99")
