@@ -11,7 +11,7 @@ PYTEST = $(BIN)/coverage run -m pytest || { rm -f .coverage; exit 1; }
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test test-system check bench storm
+.PHONY: help setup run demo test test-oracles test-system check bench storm
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,17 +20,22 @@ setup: ## install what the locks say into .venv and convex/node_modules; the oth
 	@$(MAKE) --silent -j2 .venv/installed convex/node_modules/.installed
 
 .venv/installed: requirements/dev.lock
+.venv/installed: MB = 300
+.venv-oracles/installed: requirements/oracles.lock
+.venv-oracles/installed: MB = 50
+
+.venv/installed .venv-oracles/installed:
 	@requirements/machine.sh "$(PYTHON)"
-	@echo "Installing the Python packages of $< (some 300 MB to fetch) ..."
-	@"$(PYTHON)" -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+	@echo "Installing the Python packages of $< (some $(MB) MB to fetch) ..."
+	@"$(PYTHON)" -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
 		--require-hashes --only-binary :all: -r $<
 	@touch $@
 
-convex/node_modules/.installed: convex/package-lock.json convex/.npmrc
+%/node_modules/.installed: %/package-lock.json %/.npmrc
 	@requirements/machine.sh "$(PYTHON)"
 	@echo "Installing the npm packages of $< ..."
-	@cd convex && npm ci --silent --prefer-offline
+	@cd $* && npm ci --silent --prefer-offline
 	@touch $@
 
 run: setup ## start everything on this machine and print the page's address; Ctrl-C ends it
@@ -42,6 +47,9 @@ demo: setup ## transcribe AUDIO (default: a sample) and read its text back from 
 test: setup ## every test that needs nothing but this
 	npm --prefix convex test
 	$(PYTEST)
+
+test-oracles: .venv-oracles/installed tests/oracles/npm/node_modules/.installed ## the producers' own packages as oracles for signatures, in an environment of their own
+	.venv-oracles/bin/pytest tests/oracles
 
 test-system: setup ## the tests that need root and Debian packages: buildah, debootstrap, strace
 	$(BIN)/pytest -m system

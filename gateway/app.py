@@ -114,7 +114,7 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
     others = Starlette(
         routes=[*operations.routes(), *admin.routes()],
         exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
-        lifespan=_lifespan(config, dispatcher, forwarders, store=store, chores=chores),
+        lifespan=_lifespan(config, dispatcher, forwarders, store=store, clock=clock, chores=chores),
     )
     others.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
     return Gateway(_front(ingest, others), others.routes, sources, forwarders, admin)
@@ -174,13 +174,14 @@ def _lifespan(
     forwarders: Mapping[DestinationName, Forwarder],
     *,
     store: Store,
+    clock: Clock,
     chores: Iterable[Callable[[], Coroutine[None, None, None]]],
 ) -> Lifespan:
     """Dispatches while the application runs; at its end lets attempts finish before the store is closed."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        _warn(config)
+        _warn(config, now=clock.wall_ms() // 1000)
         dispatcher.start()
         running = [asyncio.create_task(chore()) for chore in chores]
         yield
@@ -214,10 +215,13 @@ class EventIds:
         return EventId(f"evt_{now:012x}{mine.hex()}")
 
 
-def _warn(config: Config) -> None:
+def _warn(config: Config, *, now: int) -> None:
+    """`now` in Unix seconds."""
     for source in config.sources:
         if isinstance(source.verifier, NoVerifier):
             emit("source.unverified", level=logging.WARNING, source=source.name)
+        elif not any(secret.counts(now) for secret in source.secrets):
+            emit("source.without_secret", level=logging.WARNING, source=source.name)
     if not config.destinations:
         emit("destinations.none", level=logging.WARNING)
 

@@ -1,6 +1,7 @@
 """/webhooks/{source}: handshakes answered; what is posted verified, within bounds, accepted, answered."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable
 from typing import Protocol
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.clock import Clock
 from gateway.config import Networks, Source
+from gateway.door import Door
 from gateway.errors import StoreUnavailable
 from gateway.log import emit
 from gateway.metrics import Metrics, Series
@@ -25,11 +27,10 @@ from gateway.model import (
 )
 from gateway.pace import Bucket
 from gateway.patience import Patience
-from gateway.peer import sender
 from gateway.problem import problem
 from gateway.reading import Reading
 from gateway.route import Router
-from gateway.verify.handshake import Asked, Reply
+from gateway.verify.handshake import Reply
 
 PATH = "/webhooks/"
 """What follows it is the name of a source."""
@@ -86,7 +87,7 @@ class Ingest:
         self._shadows = Series(metrics.shadows)
         self._new_event_id = new_event_id
         self._max_body_bytes = max_body_bytes
-        self._trusted_proxies = trusted_proxies
+        self._door = Door(trusted_proxies=trusted_proxies, clock=clock)
         self._patience = Patience(ANSWER_SECONDS)
         self._buckets = {
             name: Bucket(source.rate_per_second, kept_seconds=1, level=max(1.0, source.rate_per_second))
@@ -111,8 +112,8 @@ class Ingest:
         source = self._sources.get(name)
         if source is None:
             return self._refuse("unknown", Rejected("unknown_source", "no source has this name"))
-        if (answer := self._at_the_door(source, scope)) is not None:
-            return answer
+        if (answer := self._door.answer(source, scope)) is not None:
+            return self._shake(name, answer)
         received = await self._receive(scope, receive, source)
         if isinstance(received, Rejected):
             return self._refuse(name, received)
@@ -123,7 +124,7 @@ class Ingest:
         verified = self._verify(source, received)
         if isinstance(verified, Rejected):
             return self._refuse(name, verified)
-        if (reply := self._answer(source, verified)) is not None:
+        if (reply := self._door.answer_verified(source, verified)) is not None:
             return self._shake(name, reply)
         if (over := self._over_rate(name)) is not None:
             return self._refuse(name, over)
@@ -178,38 +179,8 @@ class Ingest:
                 )
         return verified
 
-    def _at_the_door(self, source: Source, scope: Scope) -> ASGIApp | None:
-        """The answer to what needs no body: strangers, handshakes, other methods. None: a webhook may come."""
-        if source.allow_ips and (stranger := self._stranger(source, scope)) is not None:
-            return self._refuse(source.name, stranger)
-        if source.handshake.before is not None and (asked := self._asked(source, scope)) is not None:
-            return self._shake(source.name, asked)
-        if scope["method"] != "POST":
-            return self._refuse(source.name, Rejected("method", f"{scope['method']} is not POST"))
-        return None
-
-    def _stranger(self, source: Source, scope: Scope) -> Rejected | None:
-        address = sender(scope, trusted=self._trusted_proxies)
-        if address is not None and any(address in network for network in source.allow_ips):
-            return None
-        return Rejected("address_refused", f"{address or 'the sender'} is not in allow_ips")
-
-    def _asked(self, source: Source, scope: Scope) -> Reply | Rejected | None:
-        """What a handshake answers that comes before any signature; None: this is none."""
-        if scope["method"] != "POST" and scope["method"] not in source.handshake.methods:
-            return None
-        webhook = Webhook(tuple(scope["headers"]), scope["query_string"], b"", scope["method"])
-        now = self._clock.wall_ms() // 1000
-        secrets = [secret for secret in source.secrets if secret.counts(now)]
-        assert source.handshake.before is not None  # noqa: S101 - for the type
-        return source.handshake.before(Asked(webhook, secrets, source.verify_token))
-
-    def _answer(self, source: Source, verified: VerifiedWebhook) -> Reply | None:
-        if verified.secret < 0 or source.handshake.after is None:
-            return None
-        return source.handshake.after(verified.content, source.secrets[verified.secret].value)
-
     def _shake(self, source: SourceName, reply: Reply | Rejected) -> ASGIApp:
+        """What is answered in place of taking a webhook."""
         if isinstance(reply, Rejected):
             return self._refuse(source, reply)
         self._webhooks[source, "handshake"].inc()
@@ -269,8 +240,13 @@ class Ingest:
             webhook=verified.webhook,
             destinations=self._router.destinations(source.name, reading.event_type, reading.content),
             body_authenticated=verified.body_authenticated,
-            signature=verified.signature if source.replay_guard else None,
+            signature=self._guarded(source, verified),
         )
+
+    def _guarded(self, source: Source, verified: VerifiedWebhook) -> bytes | None:
+        if not source.replay_guard or verified.signature is None:
+            return None
+        return hashlib.sha256(verified.signature).digest()
 
     def _count(self, event: Event, accepted: Accepted, *, started: float) -> None:
         outcome = "id_reused" if accepted.id_reused else accepted.status

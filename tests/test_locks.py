@@ -24,6 +24,18 @@ def test_the_dev_lock_pins_what_services_and_tools_ask_for() -> None:
     assert _unmet(asked, pins("dev")) == []
 
 
+def test_the_oracles_lock_pins_what_the_gateway_and_its_oracles_ask_for() -> None:
+    asked = [
+        *PROJECT["project"]["optional-dependencies"]["gateway"],
+        *PROJECT["dependency-groups"]["oracles"],
+    ]
+    assert _unmet(asked, pins("oracles")) == []
+
+
+def test_the_gateway_meets_its_oracles_with_the_versions_that_its_image_gets() -> None:
+    assert pins("gateway").items() <= pins("oracles").items()
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_is_tested_with_the_versions_that_its_image_gets(service: str) -> None:
     assert pins(service).items() <= pins("dev").items()

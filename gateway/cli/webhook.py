@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from gateway.cli.ending import REFUSED, UnusableInputError
 from gateway.config import Config, Source, load
 from gateway.model import Headers, Rejected, VerifiedWebhook, Webhook
 from gateway.reading import Reading
-from gateway.verify import NoVerifier
+from gateway.verify import NoVerifier, Secret, compile_verifier
+from gateway.verify.explain import Case, explain
 
 
 def verify(options: argparse.Namespace) -> int:
     """Explains, offline, whether a captured request would be accepted."""
     config = load(options.config, environ=os.environ)
     source = _source(config, options.source)
-    webhook = _captured(options.request)
+    webhook, url = _captured(options.request)
     now = int(time.time()) if options.at is None else options.at
     verified: VerifiedWebhook | Rejected
     if webhook.method != "POST" and not source.verifier.signs_method:
@@ -33,7 +35,9 @@ def verify(options: argparse.Namespace) -> int:
         verified = source.verifier.verify(webhook, now=now)
     answer: dict[str, Any] = dict.fromkeys(("event_id_key", "event_type", "ordering_key"))
     if isinstance(verified, Rejected):
-        answer = {"verified": False, "reason": verified.reason, **answer, "detail": verified.detail}
+        case = Case(source.verify, source.secrets, source.public_url, webhook, url, now)
+        detail = explain(case, verified, verify=_verify)
+        answer = {"verified": False, "reason": verified.reason, **answer, "detail": detail}
     else:
         reading = Reading(source, verified)
         answer = {
@@ -45,6 +49,12 @@ def verify(options: argparse.Namespace) -> int:
         }
     print(json.dumps(answer))
     return 0 if answer["verified"] else REFUSED
+
+
+def _verify(
+    parameters: Mapping[str, Any], secrets: Sequence[Secret], public_url: str, webhook: Webhook, now: int
+) -> VerifiedWebhook | Rejected:
+    return compile_verifier(parameters, secrets, public_url=public_url).verify(webhook, now=now)
 
 
 def sign(options: argparse.Namespace) -> int:
@@ -89,15 +99,16 @@ def _source(config: Config, name: str) -> Source:
     raise UnusableInputError(f"no source is called {name!r}; there are {names}")
 
 
-def _captured(path: Path) -> Webhook:
-    """The request of `{"method", "url", "headers": [[name, value], …], "body_base64"}`"""
+def _captured(path: Path) -> tuple[Webhook, str]:
+    """The request, and its URL, of `{"method", "url", "headers": [[name, value], …], "body_base64"}`"""
     try:
         request = json.loads(path.read_bytes())
         headers = tuple(
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in request["headers"]
         )
         body = base64.b64decode(request["body_base64"], validate=True)
-        query = str(request["url"]).partition("?")[2].partition("#")[0].encode()
+        url = str(request["url"])
+        query = url.partition("?")[2].partition("#")[0].encode()
         method = str(request["method"])
     except OSError as error:
         raise UnusableInputError(f"{path}: {error.strerror}") from None
@@ -105,4 +116,4 @@ def _captured(path: Path) -> Webhook:
         raise UnusableInputError(
             f'{path}: must be JSON {{"method", "url", "headers": [[name, value], …], "body_base64"}}: {error!r}'
         ) from None
-    return Webhook(headers=headers, query=query, body=body, method=method)
+    return Webhook(headers=headers, query=query, body=body, method=method), url

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from typing import Any
 
 from gateway.model import DestinationName, SourceName
 from gateway.retry import RetryPolicy
@@ -76,6 +77,8 @@ class Source:
     """What a handshake of Meta's must bring. Default: any of the secrets."""
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
     """As configured, for handshakes that are answered with them."""
+    verify: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Of its scheme: the preset's, or those of `[sources.verify]`."""
     shadow: Verifier | None = field(default=None, repr=False)
     """Another scheme that is tried beside: what it would refuse is counted. Default: none."""
 

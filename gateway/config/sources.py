@@ -50,6 +50,7 @@ def read_source(table: Reader) -> Source:
         handshake=HANDSHAKES.get(handshake, NO_HANDSHAKE),
         verify_token=table.text("verify_token", None),
         secrets=tuple(secrets or ()),
+        verify=parameters,
         shadow=_shadow(table, public_url=public_url),
     )
     for key in ("preset", "verify", "ordering_key"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from jwt.exceptions import InvalidKeyError, PyJWTError
 from jwt.warnings import InsecureKeyLengthWarning
 
@@ -15,7 +16,7 @@ from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 from gateway.verify.encoding import DECODERS
 from gateway.verify.parameters import Parameters, usable
-from gateway.verify.scheme import Confirmed, Signed
+from gateway.verify.scheme import Confirmed, Signed, one_header
 
 SYMMETRIC = frozenset(("HS256", "HS384", "HS512"))
 ALGORITHMS = (
@@ -57,27 +58,20 @@ class JwtScheme:
     def key(self, secret: str) -> Any:
         """Prepared, so that no token can make it another kind of key."""
         usable(secret)
-        if "PRIVATE KEY" in secret:
-            raise ValueError(
-                "a secret is a private key: only the producer may have it, here belongs the public one"
-            )
         try:
             keys = {
                 name: jwt.get_algorithm_by_name(name).prepare_key(secret)  # type: ignore[no-untyped-call, unused-ignore]
                 for name in self.algorithms
             }
-        except (InvalidKeyError, ValueError, TypeError, PyJWTError):
+        except (InvalidKeyError, UnsupportedAlgorithm, ValueError, TypeError, PyJWTError):
             raise ValueError(f"a secret is no key for {', '.join(self.algorithms)}") from None
         return keys
 
     def read(self, content: Content) -> Presented | Rejected:
         name = self.header.decode()
-        values = content.webhook.values(self.header)
-        if len(values) != 1:
-            if not values:
-                return Rejected("missing_header", f"there is no {name} header")
-            return Rejected("malformed", f"the {name} header stands more than once")
-        value = values[0]
+        value = one_header(content.webhook, self.header)
+        if isinstance(value, Rejected):
+            return value
         token = value[len(self.prefix) :]
         if value[: len(self.prefix)].lower() != self.prefix.lower() or token.count(b".") != 2:
             return Rejected("malformed", f"the {name} header holds no JSON Web Token")
@@ -96,7 +90,7 @@ class JwtScheme:
                 jwt.api_jws.decode_complete(presented.token, key[algorithm], algorithms=[algorithm])
         except (PyJWTError, ValueError, TypeError, RecursionError):
             return None
-        return presented.token.rpartition(".")[2].encode()
+        return DECODERS["base64url"](presented.token.rpartition(".")[2].encode())
 
     def why_not(self, presented: Presented) -> str:
         try:

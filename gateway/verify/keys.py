@@ -5,7 +5,7 @@ import hmac
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -85,7 +85,7 @@ def public_key(text: str, *, algorithm: str, encoding: str) -> PublicKey:
         )
     try:
         key = _load(text, algorithm=algorithm, encoding=encoding)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError(f"a secret is not a public key in the form {encoding}") from None
     if not _fits(key, algorithm):
         raise ValueError(f"a secret is a public key, but {algorithm} needs {NEEDED[algorithm]}")

@@ -34,7 +34,7 @@ class Parameters:
         return self.text(key) if key in self._table else None
 
     def may_be_empty(self, key: str, default: str) -> str:
-        return self.text(key) if self._take(key, default) else ""
+        return self.text(key, default) if self._take(key, default) else ""
 
     def choice(self, key: str, choices: Iterable[str], default: str | None = None) -> str:
         value = self.text(key, default)
@@ -106,4 +106,8 @@ def usable(secret: str) -> str:
         raise ValueError("a secret is empty: anybody could sign with it")
     if secret != secret.strip() and not secret.startswith("-----BEGIN "):
         raise ValueError("a secret has white space around it: it was probably pasted with a line end")
+    if "PRIVATE KEY-----" in secret:
+        raise ValueError(
+            "a secret is a private key: only the producer may have it, here belongs the public one"
+        )
     return secret

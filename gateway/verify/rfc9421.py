@@ -1,12 +1,12 @@
 """Kind rfc9421: HTTP Message Signatures, with a policy of the receiver's: what must be signed, by which key, how long ago."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from http_message_signatures import (
     HTTPMessageVerifier,
     HTTPSignatureKeyResolver,
@@ -76,10 +76,6 @@ class Rfc9421Scheme:
 
     def key(self, secret: str) -> Any:
         usable(secret)
-        if "PRIVATE KEY" in secret:
-            raise ValueError(
-                "a secret is a private key: only the producer may have it, here belongs the public one"
-            )
         key: bytes | None = secret.encode()
         if self.algorithm == "hmac-sha256" and (decode := DECODERS.get(self.secret_encoding)):
             key = decode(secret.encode())
@@ -92,7 +88,7 @@ class Rfc9421Scheme:
                 signature_algorithm=ALGORITHMS[self.algorithm], key_resolver=_Resolver(self.keyid, key)
             )
             ALGORITHMS[self.algorithm](public_key=key)
-        except (HTTPMessageSignaturesException, ValueError, TypeError):
+        except (HTTPMessageSignaturesException, UnsupportedAlgorithm, ValueError, TypeError):
             raise ValueError(f"a secret is no key for {self.algorithm}") from None
         return verifier
 
@@ -131,7 +127,8 @@ class Rfc9421Scheme:
         if len(results) != 1:
             return None
         presented.results = results
-        return hashlib.sha256(presented.message.headers["signature"].encode()).digest()
+        covered = results[0].covered_components  # labels are not signed, and one message has many signatures
+        return "\n".join(f"{name}: {value}" for name, value in covered.items()).encode()
 
     def why_not(self, presented: Presented) -> str:
         if not presented.has_url and _names_url(presented.message.headers):

@@ -8,7 +8,7 @@ from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Confirmed:
     """What an authentic request says beside its content."""
 
@@ -78,3 +78,13 @@ class Scheme(Protocol):
     def sign(self, webhook: Webhook, key: Any, *, now: int, url: str) -> Signed:
         """As the producer would. Raise ValueError where it cannot be done here."""
         ...
+
+
+def one_header(webhook: Webhook, name: bytes) -> bytes | Rejected:
+    """The value of the header `name`, given in lower case, which must stand once: of two, another reader takes the other."""
+    values = webhook.values(name)
+    if len(values) == 1:
+        return values[0]
+    if not values:
+        return Rejected("missing_header", f"there is no {name.decode()} header")
+    return Rejected("malformed", f"the {name.decode()} header stands more than once")

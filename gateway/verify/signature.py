@@ -7,6 +7,7 @@ from gateway.model import Rejected
 from gateway.selector import Content, Selector
 from gateway.verify.encoding import DECODERS, ENCODERS
 from gateway.verify.parameters import Parameters
+from gateway.verify.scheme import one_header
 from gateway.verify.timestamp import Timestamp, with_value
 
 MAX_SIGNATURES = 16
@@ -73,12 +74,7 @@ class Signatures:
 
     def _value(self, content: Content) -> bytes | Rejected:
         if self.header is not None:
-            values = content.webhook.values(self.header)
-            if len(values) == 1:
-                return values[0]
-            if not values:
-                return Rejected("missing_header", f"there is no {self.place} header")
-            return Rejected("malformed", f"the {self.place} header stands more than once")
+            return one_header(content.webhook, self.header)
         found = self.selector.find(content) if self.selector else None
         if not isinstance(found, str):
             return Rejected("malformed", f"there is no signature in {self.place}, or more than one")

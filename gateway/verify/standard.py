@@ -34,7 +34,7 @@ class VersionedKey:
         return isinstance(self.key, MacKey)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Presented:
     signatures: bytes
     signed: bytes

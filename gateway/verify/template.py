@@ -32,7 +32,7 @@ class Unfit(Exception):
         self.rejected = Rejected("malformed", detail)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Presented:
     signatures: Sequence[bytes]
     messages: Sequence[bytes]
@@ -40,7 +40,7 @@ class Presented:
     timestamp: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parts:
     """What the placeholders of one request stand for."""
 

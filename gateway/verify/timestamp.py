@@ -2,16 +2,17 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from gateway.model import Rejected
 from gateway.selector import Content, Selector
 from gateway.verify.encoding import whole_number
 from gateway.verify.parameters import Parameters
 
+DECODER = json.JSONDecoder(parse_int=str, parse_float=str)  # for places alone
+SPACE = re.compile(r"[ \t\n\r]*", re.ASCII)
 DEFAULT_TOLERANCE_SECONDS = 300
 DIGITS = {"s": 10, "ms": 13}
 """Exactly so many: beside a body without anything in between, a digit could else be moved from one to the other."""
@@ -124,22 +125,48 @@ def read_timestamp(parameters: Parameters) -> Timestamp | None:
 
 
 def with_value(body: bytes, path: str, text: str) -> bytes:
-    """The JSON in `body`, written anew with a value at a path of keys: a number where one stood there, else a text.
+    """`body`, JSON, with another value at a path of keys: a number where one stands there, else a text.
 
-    Raise ValueError where there is no such place.
+    All else stays as it is written: to parse and write it anew would change numbers and escapes. Raise ValueError where
+    there is no such place.
     """
     try:
-        document = json.loads(body)
+        document = body.decode()
+        start, end = _span(document, path.split("."))
     except (ValueError, RecursionError):
-        raise ValueError("this scheme signs within a JSON body, and the body is not JSON") from None
-    *way, last = path.split(".")
-    place: Any = document
-    for key in way:
-        place = place.get(key) if isinstance(place, dict) else None
-    if not isinstance(place, dict) or last not in place:
-        raise ValueError(f"this scheme signs within the body, and the body has no {path}")
-    place[last] = int(text) if isinstance(place[last], int) else text
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        raise ValueError(f"this scheme signs within a JSON body, and the body has no {path}") from None
+    value = text if document[start] in "-0123456789" else json.dumps(text)
+    return (document[:start] + value + document[end:]).encode()
+
+
+def _span(document: str, keys: Sequence[str]) -> tuple[int, int]:
+    """Where the value stands that JSON's readers find at `keys`: of several with one key, the last."""
+    at, end = _past_space(document, 0), len(document)
+    for key in keys:
+        at, end = _member(document, at, key)
+    return at, end
+
+
+def _member(document: str, at: int, key: str) -> tuple[int, int]:
+    """Of the value of `key` in the object that begins at `at`."""
+    found = None
+    if document[at : at + 1] != "{":
+        raise ValueError("no object")
+    at = _past_space(document, at + 1)
+    while document[at : at + 1] == '"':
+        name, at = DECODER.raw_decode(document, at)
+        start = _past_space(document, _past_space(document, at) + 1)  # behind the colon
+        _, end = DECODER.raw_decode(document, start)
+        if name == key:
+            found = start, end
+        at = _past_space(document, _past_space(document, end) + 1)  # behind the comma
+    if found is None:
+        raise ValueError(key)
+    return found
+
+
+def _past_space(document: str, at: int) -> int:
+    return SPACE.match(document, at).end()  # type: ignore[union-attr]  # it matches nothing as well
 
 
 def _rfc3339_seconds(written: bytes) -> int | None:

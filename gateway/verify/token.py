@@ -13,7 +13,7 @@ from gateway.model import Rejected, Webhook
 from gateway.selector import Content, Selector
 from gateway.verify.encoding import from_base64, to_base64
 from gateway.verify.parameters import HEADER_NAME, Parameters, usable
-from gateway.verify.scheme import Confirmed, Signed
+from gateway.verify.scheme import Confirmed, Signed, one_header
 
 PLACES = ("header:NAME", "bearer", "basic", "query:NAME", "json:PATH")
 AUTHORIZATION = b"authorization"
@@ -90,12 +90,9 @@ class TokenScheme:
 
     def _from_header(self, webhook: Webhook) -> list[bytes] | Rejected:
         name = self.header or b""
-        values = webhook.values(name)
-        if len(values) != 1:
-            if not values:
-                return Rejected("missing_header", f"there is no {name.decode()} header")
-            return Rejected("malformed", f"the {name.decode()} header stands more than once")
-        value = values[0]
+        value = one_header(webhook, name)
+        if isinstance(value, Rejected):
+            return value
         if self.place == "basic":
             token = from_base64(value[6:]) if value[:6].lower() == b"basic " else None
             return (

@@ -17,6 +17,7 @@ from tests.bench.figures import (
     pruning,
     stored,
     sustained,
+    verify,
 )
 from tests.bench.machine import machine
 from tests.bench.place import QUICK, WHOLE, Place, Scale
@@ -36,6 +37,7 @@ FIGURES: dict[str, Callable[[Place], Figure]] = {
     "pruning": pruning.measure,
     "disk": disk.measure,
     "processor": processor.measure,
+    "verify": verify.measure,
 }
 
 

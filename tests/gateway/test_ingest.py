@@ -570,3 +570,14 @@ def test_time_that_passes_is_no_clock_that_was_set(tmp_path):
         clock.advance(DAY)
         assert post(gateway, signed(b"{}", at=now))[0] == 401
         assert post(gateway, signed(b"{}", at=now + DAY))[0] == 200
+
+
+def test_a_source_whose_secrets_are_all_over_is_warned_about_at_the_start(tmp_path, caplog):
+    text = (
+        '[[sources]]\nname = "a"\npreset = "github"\n'
+        'secrets = [{ value = "over", not_after = 2020-01-01T00:00:00Z }, { value = "new", shadow = true }]\n'
+        '[[sources]]\nname = "b"\npreset = "github"\nsecrets = ["current"]\n'
+    )
+    with running_gateway(tmp_path, text):
+        warned = [one.fields for one in caplog.records if one.getMessage() == "source.without_secret"]
+    assert warned == [{"source": "a"}]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.model import Rejected, VerifiedWebhook, Webhook
 from gateway.verify import PRESETS, NoVerifier, compile_verifier, default_dedupe_key
+from gateway.verify.timestamp import with_value
 from tests.support.gateway_app import KEY, SECRET, signed
 
 NOW = 1_795_341_600
@@ -316,3 +317,25 @@ def test_a_scheme_that_is_no_preset_is_told_apart_by_its_signed_id_else_by_the_b
 def test_the_query_is_not_part_of_what_is_signed():
     request = replace(webhook(signed(BODY, at=NOW)), query=b"added=1")
     assert isinstance(verify(request), VerifiedWebhook)
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "expected"),
+    [
+        (b'{"a":1e400, "t" : 12 ,"b":"\\ud800","t":13}', "t", b'{"a":1e400, "t" : 12 ,"b":"\\ud800","t":99}'),
+        (b' {"s":{"t":"1","l":[1,{"t":2}]},"u":"t"}', "s.t", b' {"s":{"t":"99","l":[1,{"t":2}]},"u":"t"}'),
+        (b'{"n":' + b"9" * 5000 + b',"t":null}', "t", b'{"n":' + b"9" * 5000 + b',"t":"99"}'),
+        (b'{"\\u0074":1}', "t", b'{"\\u0074":99}'),
+    ],
+)
+def test_a_value_within_json_is_replaced_and_all_else_stays_as_it_was_written(body, path, expected):
+    assert with_value(body, path, "99") == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b'{"t"', b'{"t":', b'{"s":{"t":}}', b'{"s":1}', b"\xff", b"[" * 9000, b'{"s":[{"t":1}]}'],
+)
+def test_a_body_without_the_place_is_refused(body):
+    with pytest.raises(ValueError, match=r"the body has no s\.t"):
+        with_value(body, "s.t", "99")

@@ -4,15 +4,16 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
-from gateway.model import Accepted, Claim, DeliveryId, DestinationName, Event, EventId, Headers
+from gateway.model import Accepted, AcceptStatus, Claim, DeliveryId, DestinationName, Event, EventId, Headers
 from gateway.store.sqlite import numbers, rows
 from gateway.store.sqlite.dedupe import dedupe_hash
 from gateway.store.sqlite.standing import Standings
 
 # CROSS JOIN: from each of the rows to its index entry, not the other way round.
 KNOWN = """
-SELECT k.source, k.dedupe_key, k.body_sha256, k.event_id
+SELECT k.source, k.dedupe_key, k.hash, k.body_sha256, k.event_id
 FROM (VALUES {rows}) v CROSS JOIN dedupe_keys k
   ON k.hash = v.column3 AND k.source = v.column1 AND k.dedupe_key = v.column2
 WHERE v.column1 IS NOT 0
@@ -48,6 +49,9 @@ INSERT INTO deliveries (id, event_seq, destination, ordering_key, queued_at, run
 SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
 """
 
+Key = tuple[str, str, int]
+"""Source, dedupe key, and the hash of both."""
+
 quoted = json.encoder.encode_basestring_ascii
 
 
@@ -69,30 +73,32 @@ class _Delivering:
 
 def accept(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[Accepted]:
     """All in one transaction, which the caller begins and commits; as if one came after the other."""
-    answers, fresh, learned = _sort(db, arrivals)
+    keys = [_keys(one.event) for one in arrivals]
+    known, fresh, learned = _sort(db, arrivals, keys)
     events = [arrivals[index].event for index in fresh]
-    keys = [_key_row(key, event, event.id) for event in events for key in _keys(event)]
-    keys += [_key_row(_signature_key(event), event, first) for event, first in learned]
-    rows.each(db, INSERT_KEYS, keys)
+    new_keys = [
+        (*key, event.body_sha256, event.id, event.received_at)
+        for index, event in zip(fresh, events, strict=True)
+        for key in keys[index]
+    ]
+    rows.each(db, INSERT_KEYS, [*new_keys, *learned])
     if not fresh:
-        return answers
+        return [known[index] for index in range(len(arrivals))]
     seq, next_id = numbers.upcoming(db)
     rows.each(
         db,
         INSERT_EVENTS,
         [
-            _event_row(event, seq=seq + n, id_reused=answers[index].id_reused)
+            _event_row(event, seq=seq + n, id_reused=fresh[index])
             for n, (index, event) in enumerate(zip(fresh, events, strict=True))
         ],
         content_bytes=sum(len(event.webhook.body) for event in events),
     )
     delivering = _deliver(db, [arrivals[index] for index in fresh], first_seq=seq, next_id=next_id)
-    for index, one in zip(fresh, delivering, strict=True):
-        answer = answers[index]
-        answers[index] = Accepted(
-            answer.event_id, answer.status, answer.id_reused, claims=tuple(one.claims), due=tuple(one.due)
-        )
-    return answers
+    for (index, id_reused), event, one in zip(fresh.items(), events, delivering, strict=True):
+        status: AcceptStatus = "accepted" if event.destinations else "unrouted"
+        known[index] = Accepted(event.id, status, id_reused, tuple(one.claims), tuple(one.due))
+    return [known[index] for index in range(len(arrivals))]
 
 
 def headers_to_text(headers: Headers) -> str:
@@ -107,43 +113,38 @@ def headers_from_text(text: str) -> Headers:
 
 
 def _sort(
-    db: sqlite3.Connection, arrivals: Sequence[Arrival]
-) -> tuple[list[Accepted], list[int], list[tuple[Event, EventId]]]:
-    """The answer to each; the places of those that are to be stored; duplicates with a signature that was not known, and of what.
+    db: sqlite3.Connection, arrivals: Sequence[Arrival], keys: Sequence[Sequence[Key]]
+) -> tuple[dict[int, Accepted], dict[int, bool], list[tuple[object, ...]]]:
+    """By their places: the answers to those that are known, and of the others whether their dedupe key is.
 
-    Such a duplicate was signed anew, by another secret or with another body: a copy of it is no new event.
+    And rows of keys: signatures that were not known, of those that are. They were signed anew, by another secret or with
+    another body, and a copy of one is no new event either.
     """
-    known: dict[tuple[str, str], dict[bytes, EventId]] = {}
-    asked = {key for one in arrivals for key in _keys(one.event)}
-    rows_asked = [(*key, dedupe_hash(*key)) for key in asked]
-    for source, dedupe_key, sha256, event_id in rows.each(db, KNOWN, rows_asked):
-        known.setdefault((source, dedupe_key), {}).setdefault(sha256, EventId(event_id))
-    answers: list[Accepted] = []
-    fresh: list[int] = []
-    learned: list[tuple[Event, EventId]] = []
-    for index, one in enumerate(arrivals):
+    found: dict[Key, dict[bytes, EventId]] = {}
+    for source, dedupe_key, hash_, sha256, event_id in rows.each(db, KNOWN, list(set(chain(*keys)))):
+        found.setdefault((source, dedupe_key, hash_), {}).setdefault(sha256, EventId(event_id))
+    known: dict[int, Accepted] = {}
+    fresh: dict[int, bool] = {}
+    learned: list[tuple[object, ...]] = []
+    for index, (one, its_keys) in enumerate(zip(arrivals, keys, strict=True)):
         event = one.event
-        bodies: dict[bytes, EventId] = {}
-        if event.dedupe_key is not None:
-            bodies = known.setdefault((event.source, event.dedupe_key), {})
+        of_keys = [found.setdefault(key, {}) for key in its_keys]
+        bodies = of_keys[0] if event.dedupe_key is not None else {}
         first = bodies.get(event.body_sha256)
         if first is None and bodies and one.same_id_is_duplicate:
             first = next(iter(bodies.values()))
-        if event.signature is not None:
-            copies = known.setdefault(_signature_key(event), {})
-            if first is not None and not copies:
-                learned.append((event, first))
-            first = first or next(iter(copies.values()), None)
-            copies.setdefault(event.body_sha256, first or event.id)
+        if first is None and event.signature is not None:
+            first = next(iter(of_keys[-1].values()), None)
         if first is not None:
-            answers.append(Accepted(first, "duplicate"))
+            known[index] = Accepted(first, "duplicate")
+            if event.signature is not None and not of_keys[-1]:
+                of_keys[-1][event.body_sha256] = first
+                learned.append((*its_keys[-1], event.body_sha256, first, event.received_at))
             continue
-        answers.append(
-            Accepted(event.id, "accepted" if event.destinations else "unrouted", id_reused=bool(bodies))
-        )
-        bodies[event.body_sha256] = event.id
-        fresh.append(index)
-    return answers, fresh, learned
+        fresh[index] = bool(bodies)
+        for others in of_keys:
+            others[event.body_sha256] = event.id
+    return known, fresh, learned
 
 
 def _deliver(
@@ -218,19 +219,14 @@ def _claim(event: Event, name: DestinationName, *, delivery_id: int) -> Claim:
     )
 
 
-def _keys(event: Event) -> list[tuple[str, str]]:
-    """What makes another webhook a duplicate of this one: source and key."""
-    keys = [] if event.dedupe_key is None else [(str(event.source), event.dedupe_key)]
-    return keys if event.signature is None else [*keys, _signature_key(event)]
-
-
-def _signature_key(event: Event) -> tuple[str, str]:
-    """In a place of its own beside the source's keys: no source's name has a colon."""
-    return f"{event.source}:signature", (event.signature or b"").hex()
-
-
-def _key_row(key: tuple[str, str], event: Event, event_id: EventId) -> tuple[object, ...]:
-    return *key, dedupe_hash(*key), event.body_sha256, event_id, event.received_at
+def _keys(event: Event) -> list[Key]:
+    """What makes another webhook a duplicate of this one: its dedupe key, then its signature, as far as it has them."""
+    keys = []
+    if event.dedupe_key is not None:
+        keys.append((str(event.source), event.dedupe_key))
+    if event.signature is not None:  # in a place of its own: no source's name has a colon
+        keys.append((f"{event.source}:signature", event.signature.hex()))
+    return [(source, key, dedupe_hash(source, key)) for source, key in keys]
 
 
 def _event_row(event: Event, *, seq: int, id_reused: bool) -> tuple[object, ...]:
