@@ -98,6 +98,14 @@ async def test_headers_query_and_body_are_kept_byte_for_byte(store):
     assert one.event.webhook == webhook
 
 
+@pytest.mark.parametrize("authenticated", [True, False])
+async def test_whether_the_body_was_authenticated_is_kept_and_claimed(store, authenticated):
+    await accept(store, event(1, body_authenticated=authenticated))
+    assert (await store.event(event(1).id)).event.body_authenticated is authenticated
+    (one,) = await claim(store)
+    assert one.event.body_authenticated is authenticated
+
+
 async def test_every_destination_gets_its_own_delivery(store):
     await accept(store, event(1, destinations=(A, B)))
     (for_a,), (for_b,) = await claim(store, A), await claim(store, B)

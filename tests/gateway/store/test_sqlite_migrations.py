@@ -217,6 +217,18 @@ async def test_a_store_of_the_first_version_means_what_it_meant_and_goes_on_wher
         await assert_goes_on_where_it_was(store)
 
 
+async def test_the_bodies_of_the_first_version_count_as_authenticated_as_they_were(path):
+    fill(path)
+    async with open_store(path, now=NOW + 10) as store:
+        known = await store.events(EventFilter(), before=None, limit=99)
+        assert [one.event.body_authenticated for one in known] == [True] * 8
+        assert {one.event.body_authenticated for one in await claim(store, now=NOW + 10)} == {True}
+        await accept(store, event(9, body_authenticated=False))
+        newest = await store.event(event(9).id)
+        assert newest is not None
+        assert newest.event.body_authenticated is False
+
+
 async def test_a_migrated_file_has_the_same_schema_as_a_new_one(path):
     fill(path)
     new = path.with_name("new.db")
