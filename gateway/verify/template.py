@@ -65,6 +65,8 @@ class TemplateScheme:
     body_digest_field: str | None
     covers_body: bool
     signs_method: bool
+    signed_headers: tuple[bytes, ...]
+    """Which the template has under another name, such as the producer's id: signed anew they keep their value."""
     required_headers: tuple[bytes, ...]
     unsignable: str | None
     credential: None = None
@@ -139,7 +141,8 @@ class TemplateScheme:
             raise ValueError(unfit.rejected.detail) from None
         signature = key.sign(message)
         headers, body = self.signatures.put(signature, self.timestamp, timestamp, body)
-        return Signed(headers, query, body)
+        with_signed = tuple((name, webhook.values(name)[0]) for name in self.signed_headers)
+        return Signed((*with_signed, *headers), query, body)
 
     def _messages(self, content: Content, timestamp: bytes | None) -> list[bytes]:
         webhook = content.webhook
@@ -215,11 +218,19 @@ def _compile(
         url_variants=variants,
         body_digest_field=digest_field,
         signs_method="method" in names,
+        signed_headers=tuple(
+            one.text.removeprefix("header:").lower().encode()
+            for one in variables.values()
+            if one.text.startswith("header:")
+        ),
         covers_body=bool(names & BODY) or digest_field is not None,
         required_headers=tuple(
             name for name in (signatures.header, timestamp.header if timestamp else None) if name
         ),
-        unsignable=unsignable or signatures.unsignable or (timestamp.unsignable if timestamp else None),
+        unsignable=unsignable
+        or signatures.unsignable
+        or (timestamp.unsignable if timestamp else None)
+        or _unsignable(variables),
     )
 
 
@@ -240,6 +251,12 @@ def _check_template(
         raise ValueError(f"vars has {name!r}, which does not stand in template")
     if not names or "{" in PLACEHOLDER.sub("", template):
         raise ValueError(f"template {template!r} has no placeholder, or a brace that begins none")
+
+
+def _unsignable(variables: Mapping[str, Selector]) -> str | None:
+    if any(one.text.startswith("query:") for one in variables.values()):
+        return "this scheme signs a field of the query, where the gateway writes none"
+    return None
 
 
 def _parts(template: str, variables: Mapping[str, Selector], *, decode_url: bool) -> tuple[Part, ...]:

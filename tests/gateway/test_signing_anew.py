@@ -11,10 +11,12 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import standardwebhooks
 
-from gateway.config import load
+from gateway.config import Destination, Signing, Source, load
 from gateway.errors import ConfigError
-from gateway.model import Rejected, VerifiedWebhook, Webhook
-from gateway.verify import PRESETS, compile_verifier
+from gateway.model import Claim, DeliveryId, Rejected, SourceName, VerifiedWebhook, Webhook
+from gateway.outgoing import Composer
+from gateway.selector import NOWHERE
+from gateway.verify import PRESETS, Secret, compile_verifier
 from tests.support.clock import ManualClock
 from tests.support.gateway_app import (
     KEY,
@@ -25,6 +27,7 @@ from tests.support.gateway_app import (
     running_gateway,
     signed,
 )
+from tests.support.store import NOW, A, event
 from tests.support.waiting import eventually
 
 AT = 1_795_341_600
@@ -420,6 +423,10 @@ UNSIGNABLE = {
     "a signature in the query": (
         'verify = { kind = "hmac", algorithm = "sha256", signature_from = "query:s" }\nsecrets = ["a"]'
     ),
+    "a field of the query that is signed": (
+        'verify = { kind = "hmac", algorithm = "sha256", header = "x-s", template = "{n}{body}", '
+        'vars = { n = "query:n" } }\nsecrets = ["a"]'
+    ),
     "a time in the query": (
         'verify = { kind = "hmac", algorithm = "sha256", header = "x-s", template = "{timestamp}{body}", '
         'timestamp = { from = "query:t" } }\nsecrets = ["a"]'
@@ -448,3 +455,80 @@ def test_a_source_that_nothing_can_be_signed_for_is_a_fault_that_names_it(tmp_pa
     assert "source silent" in fault
     path.write_text(sources + end + 'sources = ["fine"]\n')
     assert len(load(path, environ={}).sources) == 2
+
+
+def text_that_carries(secret):
+    """Whatever a preset looks for within the body."""
+    return json.dumps(
+        {
+            "type": "t",
+            "signature": {"timestamp": "1", "token": "t-1", "signature": "s"},
+            "webhookTimestamp": 1,
+            "value": [{"clientState": secret}],
+            "token": secret,
+        }
+    ).encode()
+
+
+SECRETS = (SECRET, USER, base64.b64encode(KEY).decode(), "ab" * 32)
+
+
+def signable(preset):
+    """The preset's verifier with a secret that fits, if something can be signed by it."""
+    for secret in SECRETS:
+        try:
+            verifier = compile_verifier(PRESETS[preset].verify, [secret], public_url="https://app.example/in")
+        except ValueError:
+            continue
+        return None if verifier.unsignable else (verifier, secret)
+    return None
+
+
+SIGNABLE = {preset: found for preset in PRESETS if (found := signable(preset)) is not None}
+
+
+def composed(verifier, secret, headers, body):
+    source = SourceName("producer")
+    sources = {source: Source(source, verifier, NOWHERE, None, secrets=(Secret(secret),))}
+    destination = Destination(name=A, url="https://app.example/in", sign=Signing())
+    webhook = Webhook(tuple(headers), b"", body)
+    claim = Claim(DeliveryId(1), 1, A, event(1, source=source, webhook=webhook), 0, False, NOW, NOW)
+    return Composer(destination, sources=sources).compose(claim, now=AT)
+
+
+@pytest.mark.parametrize("preset", SIGNABLE)
+def test_what_is_composed_for_any_preset_that_can_be_signed_for_is_verified_by_it(preset):
+    verifier, secret = SIGNABLE[preset]
+    selectors = PRESETS[preset].verify.get("vars", {}).values()
+    signed_headers = [one.removeprefix("header:").encode() for one in selectors if one.startswith("header:")]
+    headers = [(name, b"msg-1") for name in (*verifier.required_headers, *signed_headers)]
+    is_form = "{form_sorted}" in PRESETS[preset].verify.get("template", "")
+    body = b"CallSid=1&Said=two+words" if is_form else text_that_carries(secret)
+    outgoing = composed(verifier, secret, headers, body)
+    names = [name.lower() for name, _ in outgoing.headers]
+    assert len(names) == len(set(names))
+    received = Webhook(tuple(outgoing.headers), outgoing.query, outgoing.body)
+    result = verifier.verify(received, now=AT)
+    assert isinstance(result, VerifiedWebhook), result
+
+
+def test_most_presets_can_be_signed_for():
+    assert len(SIGNABLE) > 100
+
+
+@pytest.mark.parametrize("name", ["webhook-id", "x-gateway-source", "x-id", "cookie"])
+def test_a_header_that_is_signed_with_the_body_reaches_the_destination_as_it_came(name):
+    """Even where the gateway would send its own of that name, or none."""
+    parameters = {
+        "kind": "hmac",
+        "algorithm": "sha256",
+        "header": "x-signature",
+        "template": "{id}.{body}",
+        "vars": {"id": f"header:{name}"},
+    }
+    verifier = compile_verifier(parameters, [TEXT])
+    headers = [(name.encode(), b"of-the-producer"), (b"x-signature", b"old")]
+    outgoing = composed(verifier, TEXT, headers, b"{}")
+    assert [value for key, value in outgoing.headers if key == name.encode()] == [b"of-the-producer"]
+    received = Webhook(tuple(outgoing.headers), b"", outgoing.body)
+    assert isinstance(verifier.verify(received, now=AT), VerifiedWebhook)
