@@ -98,6 +98,13 @@ def _check_signing(reader: Reader, destination: Destination, sources: tuple[Sour
                 f"destinations ({destination.name}).sign",
                 f'scheme "source" cannot be used with source {source.name}: {unsignable}',
             )
+        own = {name.lower() for name in destination.headers}
+        own |= {"authorization"} if destination.bearer_token is not None else set()
+        for name in sorted(own & {header.decode() for header in source.verifier.required_headers}):
+            reader.fault(
+                f"destinations ({destination.name}).sign",
+                f"source {source.name} is signed for in {name}, which bearer_token or headers set too: one would be lost",
+            )
 
 
 def _server(table: Reader, *, environ: Mapping[str, str]) -> Server:

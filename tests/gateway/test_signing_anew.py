@@ -457,6 +457,36 @@ def test_a_source_that_nothing_can_be_signed_for_is_a_fault_that_names_it(tmp_pa
     assert len(load(path, environ={}).sources) == 2
 
 
+@pytest.mark.parametrize(
+    ("scheme", "settings", "lost"),
+    [
+        ('preset = "bearer"', 'bearer_token = "made-up"', "authorization"),
+        ('preset = "basic"', 'headers = { Authorization = "Key made-up" }', "authorization"),
+        ('preset = "api-key"', 'headers = { X-API-Key = "made-up" }', "x-api-key"),
+        ('preset = "github"', 'headers = { X-Hub-Signature-256 = "a" }', "x-hub-signature-256"),
+        ('preset = "github"', 'bearer_token = "made-up"', None),
+        ('preset = "url-token"', 'bearer_token = "made-up"', None),
+    ],
+)
+def test_a_header_that_both_the_destination_and_the_signature_set_is_a_fault(
+    tmp_path, scheme, settings, lost
+):
+    path = tmp_path / "gateway.toml"
+    source = f'[[sources]]\nname = "producer"\n{scheme}\nsecrets = ["somebody:made-up"]\n'
+    destination = f'[[destinations]]\nname = "app"\nurl = "https://app.example"\n{settings}\n'
+    path.write_text(source + destination)
+    assert load(path, environ={})
+    path.write_text(f'{source}{destination}sign = {{ scheme = "source" }}\n')
+    if lost is None:
+        assert load(path, environ={})
+        return
+    with pytest.raises(ConfigError) as refused:
+        load(path, environ={})
+    (fault,) = refused.value.faults
+    assert lost in fault
+    assert "source producer" in fault
+
+
 def text_that_carries(secret):
     """Whatever a preset looks for within the body."""
     return json.dumps(
