@@ -177,7 +177,7 @@ class Ingest:
                 return Rejected(
                     "unavailable", f"{verified.detail}, but the gateway's clock was set by {moved:+.0f} s"
                 )
-        return verified
+        return source.handshake.refused(webhook.body) or verified
 
     def _shake(self, source: SourceName, reply: Reply | Rejected) -> ASGIApp:
         """What is answered in place of taking a webhook."""
