@@ -39,7 +39,11 @@ class MacKey:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HashKey:
-    """A plain hash of secret and message, as producers made it before they knew of HMAC."""
+    """A plain hash of secret and message, as producers made it before they knew of HMAC.
+
+    Who knows the hash of one message can make that of a longer one, with the hash's own padding between them. The padding
+    begins with a byte that can follow no UTF-8, so that only text is believed.
+    """
 
     key: bytes
 
@@ -47,7 +51,7 @@ class HashKey:
         return hashlib.sha256(self.key + message).digest()
 
     def matches(self, signature: bytes, message: bytes) -> bool:
-        return hmac.compare_digest(signature, self.sign(message))
+        return hmac.compare_digest(signature, self.sign(message)) and _is_utf8(message)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -90,6 +94,14 @@ def public_key(text: str, *, algorithm: str, encoding: str) -> PublicKey:
     if not _fits(key, algorithm):
         raise ValueError(f"a secret is a public key, but {algorithm} needs {NEEDED[algorithm]}")
     return PublicKey(key)
+
+
+def _is_utf8(message: bytes) -> bool:
+    try:
+        message.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _fits(key: Any, algorithm: str) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import struct
 
 from gateway.model import VerifiedWebhook, Webhook
 from gateway.verify import PRESETS, compile_verifier
@@ -41,3 +42,57 @@ async def test_what_x_has_signed_for_anybody_who_asks_is_no_event(tmp_path):
                 answer = await client.post("/webhooks/x", headers=headers, content=body)
                 assert answer.status_code == 401
         await store.close()
+
+
+def extended(digest, length, suffix):
+    """The SHA-256 of `length` unknown bytes of which `digest` is the hash, with padding and `suffix` after them; and the padding."""
+
+    def primes(count):
+        found = []
+        candidate = 2
+        while len(found) < count:
+            if all(candidate % prime for prime in found):
+                found.append(candidate)
+            candidate += 1
+        return found
+
+    def cube_root_bits(number):
+        root = round(number ** (1 / 3) * 2**16) << 16
+        low, high = root - 2**20, root + 2**20
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if middle**3 <= number << 96 else (low, middle)
+        return low & 0xFFFFFFFF
+
+    def rotated(word, by):
+        return (word >> by | word << (32 - by)) & 0xFFFFFFFF
+
+    constants = [cube_root_bits(prime) for prime in primes(64)]
+    padding = b"\x80" + bytes((55 - length) % 64) + struct.pack(">Q", length * 8)
+    total = length + len(padding) + len(suffix)
+    data = suffix + b"\x80" + bytes((55 - total) % 64) + struct.pack(">Q", total * 8)
+    state = list(struct.unpack(">8I", digest))
+    for start in range(0, len(data), 64):
+        words = list(struct.unpack(">16I", data[start : start + 64]))
+        for i in range(16, 64):
+            one, two = words[i - 15], words[i - 2]
+            low = rotated(one, 7) ^ rotated(one, 18) ^ one >> 3
+            high = rotated(two, 17) ^ rotated(two, 19) ^ two >> 10
+            words.append((words[i - 16] + low + words[i - 7] + high) & 0xFFFFFFFF)
+        a, b, c, d, e, f, g, h = state
+        for constant, word in zip(constants, words, strict=True):
+            first = h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + (e & f ^ ~e & g) + constant + word
+            second = (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + (a & b ^ a & c ^ b & c)
+            a, b, c, d, e, f, g, h = (first + second) & 0xFFFFFFFF, a, b, c, (d + first) & 0xFFFFFFFF, e, f, g
+        state = [(old + new) & 0xFFFFFFFF for old, new in zip(state, (a, b, c, d, e, f, g, h), strict=True)]
+    return struct.pack(">8I", *state), padding
+
+
+def test_a_plain_hash_is_not_made_longer_by_who_does_not_know_the_secret():
+    secret, body, suffix = "made-up-client-secret-of-36-characte", b'[{"eventId":1}]', b',{"eventId":2}]'
+    known = hashlib.sha256(secret.encode() + body).digest()
+    forged, padding = extended(known, len(secret) + len(body), suffix)
+    assert forged == hashlib.sha256(secret.encode() + body + padding + suffix).digest()
+    verifier = preset("hubspot-v1", secret)
+    assert is_taken(verifier, {"x-hubspot-signature": known.hex()}, body)
+    assert not is_taken(verifier, {"x-hubspot-signature": forged.hex()}, body + padding + suffix)
