@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+import jmespath
+
 from gateway.model import Rejected, Webhook
 from gateway.selector import Content, Selector
 from gateway.verify.encoding import from_base64, to_base64
@@ -20,6 +22,8 @@ AUTHORIZATION = b"authorization"
 PRINTABLE = re.compile(r"[\x20-\x7e]+", re.ASCII)
 MOST_ITEMS = 1000
 """Of a list in the body, each of which carries the token."""
+EACH = re.compile(r"(?P<list>[A-Za-z_][A-Za-z0-9_.]*)\[\*?\](\.(?P<item>[A-Za-z_][A-Za-z0-9_.]*))?", re.ASCII)
+PROJECTIONS = frozenset(("projection", "filter_projection", "value_projection", "flatten"))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -134,9 +138,29 @@ def compile_token(table: Mapping[str, Any], *, public_url: str) -> TokenScheme: 
     if form == "header" and HEADER_NAME.fullmatch(name):
         header = name.lower().encode()
         return TokenScheme(place, header, prefix, None, (header,))
-    if form in ("query", "json") and name:
+    if form == "query" and name:
         return TokenScheme(place, None, b"", parameters.selector(place, "from"), ())
+    if form == "json" and name:
+        parameters.selector(place, "from")
+        return TokenScheme(place, None, b"", parameters.selector(f"json:{_of_each(name)}", "from"), ())
     raise ValueError(f"kind token: from {place!r} is none of {', '.join(PLACES)}")
+
+
+def _of_each(path: str) -> str:
+    """A path through a list, so that it finds an item without a token too: JMESPath's own leave such a one out."""
+    if through := EACH.fullmatch(path):
+        return f"map(&{through['item'] or '@'}, {through['list']})"
+    if _projects(jmespath.compile(path).parsed):
+        raise ValueError(
+            f"kind token: from json:{path} may leave out items of a list; only LIST[].KEY is known to leave out none"
+        )
+    return path
+
+
+def _projects(node: Any) -> bool:
+    return isinstance(node, dict) and (
+        node["type"] in PROJECTIONS or any(_projects(child) for child in node["children"])
+    )
 
 
 def redacted(webhook: Webhook, credential: str) -> Webhook:

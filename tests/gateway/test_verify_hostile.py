@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import struct
 
+import pytest
+
 from gateway.model import VerifiedWebhook, Webhook
 from gateway.verify import PRESETS, compile_verifier
 from tests.support.gateway_app import gateway_without_server
@@ -96,3 +98,32 @@ def test_a_plain_hash_is_not_made_longer_by_who_does_not_know_the_secret():
     verifier = preset("hubspot-v1", secret)
     assert is_taken(verifier, {"x-hubspot-signature": known.hex()}, body)
     assert not is_taken(verifier, {"x-hubspot-signature": forged.hex()}, body + padding + suffix)
+
+
+@pytest.mark.parametrize("place", ["json:value[].clientState", "json:value[*].clientState"])
+@pytest.mark.parametrize(
+    "items",
+    [
+        '{"clientState":"tok"},{}',
+        '{"clientState":null},{"clientState":"tok"}',
+        '{"clientState":"tok"},[]',
+        "",
+    ],
+)
+def test_every_item_of_a_list_carries_the_token_those_without_any_too(place, items):
+    verifier = compile_verifier({"kind": "token", "from": place}, ["tok"])
+    assert is_taken(verifier, body=b'{"value":[{"clientState":"tok"},{"clientState":"tok"}]}')
+    assert not is_taken(verifier, body=f'{{"value":[{items}]}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "path", ["value[?a].token", "value.*.token", "a[].b[].token", "[].token", "value[0:1].token"]
+)
+def test_a_path_that_may_leave_out_items_is_a_fault(path):
+    with pytest.raises(ValueError, match="leave out"):
+        compile_verifier({"kind": "token", "from": f"json:{path}"}, ["tok"])
+
+
+def test_a_token_in_one_item_is_found():
+    verifier = compile_verifier({"kind": "token", "from": "json:value[0].token"}, ["tok"])
+    assert is_taken(verifier, body=b'{"value":[{"token":"tok"}]}')
