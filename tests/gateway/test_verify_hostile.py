@@ -3,11 +3,14 @@
 import hashlib
 import hmac
 import struct
+import time
+import tracemalloc
 
 import pytest
 
 from gateway.model import VerifiedWebhook, Webhook
 from gateway.verify import PRESETS, compile_verifier
+from gateway.verify.url import form_sorted
 from tests.support.gateway_app import gateway_without_server
 
 NOW = 1_795_341_600
@@ -127,3 +130,22 @@ def test_a_path_that_may_leave_out_items_is_a_fault(path):
 def test_a_token_in_one_item_is_found():
     verifier = compile_verifier({"kind": "token", "from": "json:value[0].token"}, ["tok"])
     assert is_taken(verifier, body=b'{"value":[{"token":"tok"}]}')
+
+
+@pytest.mark.parametrize(
+    "body", [b"&" * MEBIBYTE, b"&".join(b"%x=" % n for n in range(MEBIBYTE // 7)), b"a=" + b"a" * MEBIBYTE]
+)
+def test_a_form_that_nobody_signed_costs_little_time_and_memory(body):
+    verifier = preset("twilio-form", "made-up-token", public_url="https://gateway.example/webhooks/calls")
+    tracemalloc.start()
+    started = time.process_time()
+    assert not is_taken(verifier, {"x-twilio-signature": "AAAA"}, body)
+    seconds, (_, most) = time.process_time() - started, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 0.3
+    assert most < 20 * MEBIBYTE
+
+
+def test_a_form_of_a_thousand_fields_is_sorted_and_one_more_is_not():
+    assert form_sorted(b"&".join(b"f%d=1" % n for n in range(1000))) is not None
+    assert form_sorted(b"&".join(b"f%d=1" % n for n in range(1001))) is None
