@@ -16,9 +16,11 @@ from gateway.verify.parameters import Parameters, usable
 from gateway.verify.scheme import Confirmed, Signed
 from gateway.verify.signature import Signatures, read_signatures
 from gateway.verify.timestamp import Timestamp, read_timestamp
-from gateway.verify.url import form_sorted, hubspot_decoded, signed_urls
+from gateway.verify.url import NOT_IN_A_QUERY, form_sorted, hubspot_decoded, signed_urls
 
 MAC_ALGORITHMS = ("sha1", "sha256", "sha512", "plain-sha256")
+BESIDE = re.compile(r"[A-Za-z0-9_=+/-]+", re.ASCII)
+"""What a variable may be that has nothing between it and the next placeholder: no JSON begins so, and no time has a colon there."""
 PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
 BODY = frozenset(("body", "body_sha256", "form_sorted"))
 """Placeholders that a changed body changes."""
@@ -145,6 +147,8 @@ class TemplateScheme:
         webhook = content.webhook
         if not self.public_url:
             return [self._message(Parts(content, timestamp, "", webhook.body))]
+        if NOT_IN_A_QUERY.search(webhook.query):
+            raise Unfit("the query has a character that no URL has, and could be the beginning of a body")
         urls = signed_urls(self.public_url, webhook.query, variants=self.url_variants)
         return [self._message(Parts(content, timestamp, url, webhook.body)) for url in urls]
 
@@ -238,6 +242,12 @@ def _check_template(
         raise ValueError(f"template has {{{name}}}, which is none of {', '.join(sorted(known))}")
     for name in sorted(set(variables) - names):
         raise ValueError(f"vars has {name!r}, which does not stand in template")
+    pieces = PLACEHOLDER.split(template)
+    for first, between, second in zip(pieces[1::2], pieces[2::2], pieces[3::2], strict=False):
+        if not between and {first, second} <= set(variables):
+            raise ValueError(
+                f"template has nothing between {{{first}}} and {{{second}}}: one could be taken for the other"
+            )
     if not names or "{" in PLACEHOLDER.sub("", template):
         raise ValueError(f"template {template!r} has no placeholder, or a brace that begins none")
 
@@ -253,12 +263,18 @@ def _parts(template: str, variables: Mapping[str, Selector], *, decode_url: bool
         else lambda p: p.url.encode(),
         "timestamp": _timestamp,
     }
-    for name, selector in variables.items():
-        makers[name] = partial(_variable, selector)
     pieces = PLACEHOLDER.split(template)  # text, name, text, name, …, text
+    beside = {name for side in (1, -1) for name in _beside(pieces[::side])}
+    for name, selector in variables.items():
+        makers[name] = partial(_variable, selector, is_beside=name in beside)
     return tuple(
         makers[piece] if index % 2 else piece.encode() for index, piece in enumerate(pieces) if piece
     )
+
+
+def _beside(pieces: Sequence[str]) -> list[str]:
+    """The placeholders that another one follows with nothing between them."""
+    return [name for name, between in zip(pieces[1:-2:2], pieces[2::2], strict=False) if not between]
 
 
 def _form_sorted(parts: Parts) -> bytes:
@@ -274,10 +290,12 @@ def _timestamp(parts: Parts) -> bytes:
     return parts.timestamp
 
 
-def _variable(selector: Selector, parts: Parts) -> bytes:
+def _variable(selector: Selector, parts: Parts, *, is_beside: bool) -> bytes:
     value = selector.find(parts.content)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise Unfit(f"there is no {selector.text}, or more than one")
+    if is_beside and not BESIDE.fullmatch(str(value)):
+        raise Unfit(f"{selector.text} has a character that could belong to what is signed beside it")
     return str(value).encode("latin-1" if selector.text.startswith("header:") else "utf-8", "replace")
 
 

@@ -7,6 +7,7 @@ FORM = re.compile(rb"(?:[^%&= ]++|%[0-9A-F]{2})*+", re.ASCII)
 """A name or a value: escapes in upper case alone, so that no other bytes mean the same. Without a way back, which costs memory."""
 MAX_PAIRS = 1000
 """Of a form; it is sorted before anybody is known to have signed it."""
+NOT_IN_A_QUERY = re.compile(rb"""[^\x21-\x7e]|["<>\\^`{}]""", re.ASCII)
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 HUBSPOT_DECODED = {

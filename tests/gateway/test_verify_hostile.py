@@ -1,10 +1,12 @@
 """What somebody does who wants a forged request taken, a secret to leak, or the gateway to stand still."""
 
+import base64
 import hashlib
 import hmac
 import struct
 import time
 import tracemalloc
+from datetime import datetime
 
 import pytest
 
@@ -149,3 +151,38 @@ def test_a_form_that_nobody_signed_costs_little_time_and_memory(body):
 def test_a_form_of_a_thousand_fields_is_sorted_and_one_more_is_not():
     assert form_sorted(b"&".join(b"f%d=1" % n for n in range(1000))) is not None
     assert form_sorted(b"&".join(b"f%d=1" % n for n in range(1001))) is None
+
+
+def test_a_time_in_twitchs_body_is_not_taken_for_the_time_of_sending():
+    sent, now = b"2020-01-01T00:00:00Z", b"2026-11-22T10:00:00Z"
+    start, end = b'{"event":{"ends_at":"', b'","x":1}}'
+    signature = mac(b"made-up-secret", b"id-1", sent, start, now, end).hex()
+    headers = {
+        "twitch-eventsub-message-id": b"id-1" + sent + start,
+        "twitch-eventsub-message-timestamp": now,
+        "twitch-eventsub-message-signature": f"sha256={signature}",
+    }
+    at = int(datetime.fromisoformat(now.decode()).timestamp())
+    assert not is_taken(preset("twitch", "made-up-secret"), headers, end, now=at)
+
+
+def test_the_beginning_of_a_body_cannot_move_into_the_query():
+    url, body = "https://gateway.example/webhooks/shop?a=1", b'{"event_id":"1","data":{}}'
+    signature = base64.b64encode(mac(b"made-up-secret", url.encode(), body))
+    verifier = preset("square", "made-up-secret", public_url=url)
+    headers = {"x-square-hmacsha256-signature": signature}
+    assert is_taken(verifier, headers, body, query=b"a=1")
+    for cut in range(1, len(body)):
+        assert not is_taken(verifier, headers, body[cut:], query=b"a=1" + body[:cut])
+
+
+def test_two_variables_with_nothing_between_them_are_a_fault():
+    parameters = {
+        "kind": "hmac",
+        "header": "x",
+        "algorithm": "sha256",
+        "vars": {"a": "header:a", "b": "header:b"},
+    }
+    with pytest.raises(ValueError, match="nothing between"):
+        compile_verifier({**parameters, "template": "{a}{b}.{body}"}, ["tok"])
+    assert compile_verifier({**parameters, "template": "{a}.{b}.{body}"}, ["tok"])
