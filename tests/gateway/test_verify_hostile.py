@@ -6,9 +6,12 @@ import hmac
 import struct
 import time
 import tracemalloc
-from datetime import datetime
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
+import jwt
 import pytest
+from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 
 from gateway.model import VerifiedWebhook, Webhook
 from gateway.verify import PRESETS, compile_verifier
@@ -16,7 +19,9 @@ from gateway.verify.url import form_sorted
 from tests.support.gateway_app import gateway_without_server
 
 NOW = 1_795_341_600
+JWT_KEY = "made-up-key-of-thirty-two-bytes!"
 MEBIBYTE = 1_048_576
+BODY = b'{"type":"thing.happened"}'
 
 
 def webhook(headers=(), body=b"", query=b""):
@@ -33,6 +38,10 @@ def preset(name, secret, *, public_url=""):
 
 def is_taken(verifier, *request, now=NOW, **more):
     return isinstance(verifier.verify(webhook(*request, **more), now=now), VerifiedWebhook)
+
+
+def token(**claims):
+    return jwt.encode(claims, JWT_KEY, algorithm="HS256")
 
 
 def mac(key, *parts):
@@ -186,3 +195,53 @@ def test_two_variables_with_nothing_between_them_are_a_fault():
     with pytest.raises(ValueError, match="nothing between"):
         compile_verifier({**parameters, "template": "{a}{b}.{body}"}, ["tok"])
     assert compile_verifier({**parameters, "template": "{a}.{b}.{body}"}, ["tok"])
+
+
+class SharedKey(HTTPSignatureKeyResolver):
+    def resolve_public_key(self, key_id):  # noqa: ARG002 - the library's parameters
+        return b"made-up-key"
+
+    resolve_private_key = resolve_public_key
+
+
+def message_signed(*components, body=BODY, **headers):
+    """Headers as the library makes them that is used for verifying; its vectors are checked elsewhere."""
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    message = SimpleNamespace(
+        method="POST",
+        url="https://gateway.example/webhooks/x",
+        headers={"content-digest": f"sha-256=:{digest}:", **headers},
+    )
+    HTTPMessageSigner(signature_algorithm=algorithms.HMAC_SHA256, key_resolver=SharedKey()).sign(
+        message,
+        key_id="k",
+        created=datetime.fromtimestamp(NOW, UTC),
+        covered_component_ids=components,
+        use_existing_digest=True,
+    )
+    return message.headers
+
+
+def message_verifier(*, public_url="", **parameters):
+    table = {"kind": "rfc9421", "algorithm": "hmac-sha256", "secret_encoding": "utf8", **parameters}
+    return compile_verifier(table, ["made-up-key"], public_url=public_url)
+
+
+def test_a_message_signature_that_covers_no_url_needs_no_public_url():
+    assert is_taken(message_verifier(), message_signed("@method", "content-digest"), BODY)
+    assert not is_taken(message_verifier(), message_signed("@method", "content-digest"), b"another")
+    for component in ("@target-uri", "@authority", "@path", "@query"):
+        assert not is_taken(message_verifier(), message_signed(component, "content-digest"), BODY)
+
+
+def test_a_header_that_a_proxy_adds_in_latin_1_is_no_reason_to_refuse_a_message_signature():
+    headers = message_signed("content-digest", "x-signed", **{"x-signed": "a"})
+    assert is_taken(message_verifier(), {**headers, "cf-ipcity": "São Paulo".encode("latin-1")}, BODY)
+    assert not is_taken(message_verifier(), [*headers.items(), ("x-signed", b"\xe9")], BODY)
+    assert not is_taken(message_verifier(), [*headers.items(), ("signature", b"\xe9")], BODY)
+
+
+def test_a_token_in_authorization_is_a_bearer_token_where_nothing_else_is_said():
+    verifier = compile_verifier({"kind": "jwt", "algorithms": ["HS256"], "require": ["iat"]}, [JWT_KEY])
+    assert is_taken(verifier, {"authorization": f"Bearer {token(iat=NOW)}"})
+    assert not is_taken(verifier, {"authorization": token(iat=NOW)})
