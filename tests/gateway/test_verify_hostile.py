@@ -11,6 +11,10 @@ from types import SimpleNamespace
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 
 from gateway.model import VerifiedWebhook, Webhook
@@ -245,3 +249,35 @@ def test_a_token_in_authorization_is_a_bearer_token_where_nothing_else_is_said()
     verifier = compile_verifier({"kind": "jwt", "algorithms": ["HS256"], "require": ["iat"]}, [JWT_KEY])
     assert is_taken(verifier, {"authorization": f"Bearer {token(iat=NOW)}"})
     assert not is_taken(verifier, {"authorization": token(iat=NOW)})
+
+
+def guarded(verifier, headers, body=BODY):
+    """By what a copy of the request is known."""
+    return verifier.verify(webhook(headers, body), now=NOW).signature
+
+
+def test_a_signature_of_an_elliptic_curve_cannot_be_turned_over_to_pass_as_another():
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    r, s = decode_dss_signature(key.sign(BODY, ec.ECDSA(hashes.SHA256())))
+    parameters = {"kind": "asymmetric", "header": "x-signature", "encoding": "base64"}
+    verifier = compile_verifier({**parameters, "algorithm": "ecdsa-p256-sha256"}, [public])
+    signatures = [base64.b64encode(encode_dss_signature(r, one)) for one in (s, order - s)]
+    one, other = (guarded(verifier, {"x-signature": signature}) for signature in signatures)
+    assert one is not None
+    assert one == other
+
+
+def test_a_token_with_its_signature_written_in_another_way_is_the_same():
+    verifier = compile_verifier({"kind": "jwt", "algorithms": ["HS256"], "require": ["iat"]}, [JWT_KEY])
+    one, other = (guarded(verifier, {"authorization": f"Bearer {token(iat=NOW)}{end}"}) for end in ("", "="))
+    assert one == other != guarded(verifier, {"authorization": f"Bearer {token(iat=NOW - 1)}"})
+
+
+def test_a_message_signature_under_another_label_is_the_same():
+    headers = message_signed("content-digest")
+    relabelled = {name: value.replace("pyhms=", "other=") for name, value in headers.items()}
+    spaced = {**headers, "Signature": f"  {headers['Signature']} "}
+    assert guarded(message_verifier(), headers) == guarded(message_verifier(), relabelled)
+    assert guarded(message_verifier(), headers) == guarded(message_verifier(), spaced)
