@@ -281,3 +281,10 @@ def test_a_message_signature_under_another_label_is_the_same():
     spaced = {**headers, "Signature": f"  {headers['Signature']} "}
     assert guarded(message_verifier(), headers) == guarded(message_verifier(), relabelled)
     assert guarded(message_verifier(), headers) == guarded(message_verifier(), spaced)
+
+
+def test_a_token_is_over_when_it_says_so_however_old_it_may_be():
+    parameters = {"kind": "jwt", "algorithms": ["HS256"], "require": ["exp"], "max_age": 86_400}
+    verifier = compile_verifier(parameters, [JWT_KEY])
+    assert is_taken(verifier, {"authorization": f"Bearer {token(exp=NOW - 60)}"})
+    assert not is_taken(verifier, {"authorization": f"Bearer {token(exp=NOW - 61)}"})
