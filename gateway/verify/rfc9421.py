@@ -18,7 +18,7 @@ from http_message_signatures.exceptions import HTTPMessageSignaturesException
 from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 from gateway.verify.encoding import DECODERS
-from gateway.verify.parameters import Parameters, usable
+from gateway.verify.parameters import Parameters, no_public_key, usable
 from gateway.verify.scheme import Confirmed, Signed
 from gateway.verify.url import signed_urls
 
@@ -78,6 +78,8 @@ class Rfc9421Scheme:
 
     def key(self, secret: str) -> Any:
         usable(secret)
+        if self.algorithm == "hmac-sha256":
+            no_public_key(secret)
         key: bytes | None = secret.encode()
         if self.algorithm == "hmac-sha256" and (decode := DECODERS.get(self.secret_encoding)):
             key = decode(secret.encode())

@@ -12,7 +12,7 @@ from gateway.model import Rejected, Webhook
 from gateway.selector import Content, Selector
 from gateway.verify.encoding import DECODERS, from_hex
 from gateway.verify.keys import KEY_ENCODINGS, NEEDED, HashKey, MacKey, PublicKey, public_key
-from gateway.verify.parameters import Parameters, usable
+from gateway.verify.parameters import Parameters, no_public_key, usable
 from gateway.verify.scheme import Confirmed, Signed
 from gateway.verify.signature import Signatures, read_signatures
 from gateway.verify.timestamp import Timestamp, read_timestamp
@@ -24,6 +24,8 @@ BESIDE = re.compile(r"[A-Za-z0-9_=+/-]+", re.ASCII)
 PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
 BODY = frozenset(("body", "body_sha256", "form_sorted"))
 """Placeholders that a changed body changes."""
+RESERVED = BODY | {"method", "url", "timestamp"}
+"""Placeholders that have their own meaning."""
 
 
 class Unfit(Exception):
@@ -209,6 +211,10 @@ def _compile(
     parameters.close()
     names = set(PLACEHOLDER.findall(template))
     _check_template(names, template, variables, timestamp=timestamp)
+    if digest_field is not None and "url" not in names:
+        raise ValueError(
+            "body_sha256_query has a meaning only where the URL is signed: {url} must stand in template"
+        )
     if "url" in names and not public_url:
         raise ValueError("this producer signs the URL: set public_url to the one that it calls")
     return TemplateScheme(
@@ -231,7 +237,9 @@ def _compile(
 def _check_template(
     names: set[str], template: str, variables: Mapping[str, Selector], *, timestamp: Timestamp | None
 ) -> None:
-    known = {"body", "body_sha256", "form_sorted", "method", "url", *variables}
+    for name in sorted(RESERVED & set(variables)):
+        raise ValueError(f"vars has {name!r}, which {{{name}}} stands for already: choose another name")
+    known = {*BODY, "method", "url", *variables}
     if timestamp is not None:
         known.add("timestamp")
         if "timestamp" not in names and not (timestamp.is_in_body and "body" in names):
@@ -301,7 +309,7 @@ def _variable(selector: Selector, parts: Parts, *, is_beside: bool) -> bytes:
 
 
 def _mac_key(secret: str, *, algorithm: str, encoding: str, strip: str) -> MacKey | HashKey:
-    text = secret.removeprefix(strip)
+    text = no_public_key(secret).removeprefix(strip)
     key: bytes | None = text.encode()
     if encoding != "utf8":
         if encoding == "base64":

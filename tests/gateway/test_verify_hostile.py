@@ -288,3 +288,43 @@ def test_a_token_is_over_when_it_says_so_however_old_it_may_be():
     verifier = compile_verifier(parameters, [JWT_KEY])
     assert is_taken(verifier, {"authorization": f"Bearer {token(exp=NOW - 60)}"})
     assert not is_taken(verifier, {"authorization": f"Bearer {token(exp=NOW - 61)}"})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"template": "{body}", "vars": {"body": "header:x-b"}}, "choose another name"),
+        ({"template": "{url}", "vars": {"url": "header:x-b"}}, "choose another name"),
+        (
+            {
+                "template": "{timestamp}.{body}",
+                "vars": {"timestamp": "header:a"},
+                "timestamp": {"from": "header:b"},
+            },
+            "choose another name",
+        ),
+        (
+            {"template": "{id}", "vars": {"id": "header:x-b"}, "body_sha256_query": "h"},
+            "{url} must stand in template",
+        ),
+    ],
+)
+def test_what_is_signed_cannot_be_replaced_by_what_is_not(parameters, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        compile_verifier({"kind": "hmac", "header": "x", "algorithm": "sha256", **parameters}, ["tok"])
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"kind": "hmac", "header": "x", "algorithm": "sha256"},
+        {"kind": "standard", "secret_encoding": "utf8"},
+        {"kind": "rfc9421", "algorithm": "hmac-sha256", "secret_encoding": "utf8"},
+        {"kind": "jwt", "algorithms": ["HS256"], "require": ["iat"]},
+    ],
+)
+def test_a_public_key_is_no_secret_that_a_producer_shares(parameters):
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    with pytest.raises(ValueError, match="a secret is"):
+        compile_verifier(parameters, [pem])
