@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import jmespath
 
-from gateway.model import Rejected, Webhook
+from gateway.model import Headers, Rejected, Webhook
 from gateway.selector import Content, Selector
 from gateway.verify.encoding import from_base64, to_base64
 from gateway.verify.parameters import HEADER_NAME, Parameters, usable
@@ -22,6 +22,8 @@ AUTHORIZATION = b"authorization"
 PRINTABLE = re.compile(r"[\x20-\x7e]+", re.ASCII)
 MOST_ITEMS = 1000
 """Of a list in the body, each of which carries the token."""
+SHORTEST_LOOKED_FOR = 8
+"""Characters of a token from which on it is looked for elsewhere; a shorter one may be any word."""
 EACH = re.compile(r"(?P<list>[A-Za-z_][A-Za-z0-9_.]*)\[\*?\](\.(?P<item>[A-Za-z_][A-Za-z0-9_.]*))?", re.ASCII)
 PROJECTIONS = frozenset(("projection", "filter_projection", "value_projection", "flatten"))
 
@@ -171,8 +173,19 @@ def redacted(webhook: Webhook, credential: str) -> Webhook:
         headers = tuple((n, _digest(v) if n.lower() == key else v) for n, v in webhook.headers)
         return Webhook(headers, webhook.query, webhook.body, webhook.method)
     if form == "query":
-        return Webhook(webhook.headers, _query(webhook.query, name), webhook.body, webhook.method)
+        headers = webhook.headers
+        for field in webhook.query.split(b"&"):
+            if _is(field, name):
+                headers = _without(headers, field.partition(b"=")[2])
+        return Webhook(headers, _query(webhook.query, name), webhook.body, webhook.method)
     return webhook
+
+
+def _without(headers: Headers, value: bytes) -> Headers:
+    """Proxies repeat the URL in headers of their own, such as X-Original-URI."""
+    if len(value) < SHORTEST_LOOKED_FOR:
+        return headers
+    return tuple((name, text.replace(value, _digest(value))) for name, text in headers)
 
 
 def _query(query: bytes, name: str) -> bytes:

@@ -328,3 +328,15 @@ def test_a_public_key_is_no_secret_that_a_producer_shares(parameters):
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     with pytest.raises(ValueError, match="a secret is"):
         compile_verifier(parameters, [pem])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [b"access_token=made-up%2Dtoken", b"a=1&%61ccess_token=made-up-token", b"access%5Ftoken=made-up-token&"],
+)
+def test_a_token_of_the_query_is_kept_nowhere_that_a_proxy_repeats_it(query):
+    headers = {"x-original-uri": b"/webhooks/x?" + query, "referer": b"https://gateway.example/?" + query}
+    verified = preset("url-token", "made-up-token").verify(webhook(headers, query=query), now=NOW)
+    kept = repr(verified.webhook)
+    assert "made-up" not in kept
+    assert kept.count("sha256:") == 3
