@@ -77,8 +77,8 @@ class Composer:
         """`now` in Unix seconds. Raise PayloadError where there is nothing to send, SigningError where it cannot be signed."""
         event = claim.event
         headers = self._received(event.webhook.headers)
-        if credential := self._credential(event.source):
-            headers = [header for header in headers if header[0].lower() != credential]
+        if credentials := self._credentials(event.source):
+            headers = [header for header in headers if header[0].lower() not in credentials]
         if self._replaces_content:
             headers.append((b"content-type", b"application/json"))
         headers += self._added
@@ -86,9 +86,13 @@ class Composer:
         outgoing = Outgoing(headers, self._payload(event))
         return outgoing if self._signer is None else self._signer.sign(outgoing, event, now=now)
 
-    def _credential(self, name: SourceName) -> bytes | None:
+    def _credentials(self, name: SourceName) -> list[bytes]:
+        """The headers that carry the secret of the source's scheme, and of one that is tried beside it."""
         source = self._sources.get(name)
-        return None if source is None else source.verifier.credential_header
+        if source is None:
+            return []
+        schemes = [source.verifier] if source.shadow is None else [source.verifier, source.shadow]
+        return [header for scheme in schemes if (header := scheme.credential_header)]
 
     def _received(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """The received headers, but for those of the connection and those that are set here."""

@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 
-from gateway.model import VerifiedWebhook, Webhook
+from gateway.model import Claim, VerifiedWebhook, Webhook
+from gateway.outgoing import Composer
 from gateway.verify import PRESETS, compile_verifier
 from gateway.verify.url import form_sorted
-from tests.support.gateway_app import gateway_without_server
+from tests.support.gateway_app import SECRET, configuration, gateway_without_server, signed
 
 NOW = 1_795_341_600
 JWT_KEY = "made-up-key-of-thirty-two-bytes!"
@@ -340,3 +341,31 @@ def test_a_token_of_the_query_is_kept_nowhere_that_a_proxy_repeats_it(query):
     kept = repr(verified.webhook)
     assert "made-up" not in kept
     assert kept.count("sha256:") == 3
+
+
+SHADOWED = f"""
+[[sources]]
+name = "moving"
+preset = "standard-webhooks"
+secrets = ["{SECRET}"]
+shadow = {{ preset = "api-key", secrets = ["made-up-api-key"] }}
+
+[[destinations]]
+name = "app"
+url = "https://destination.example/"
+"""
+
+
+async def test_the_token_of_a_scheme_that_is_only_tried_is_neither_kept_nor_sent_on(tmp_path):
+    config = configuration(SHADOWED, tmp_path)
+    with gateway_without_server(tmp_path, SHADOWED) as (client, store):
+        async with client:
+            headers = {**signed(BODY), "X-Api-Key": "made-up-api-key"}
+            answer = await client.post("/webhooks/moving", headers=headers, content=BODY)
+        record = await store.event(answer.json()["event_id"])
+        await store.close()
+    assert "made-up" not in repr(record)
+    assert b"sha256:" in dict(record.event.webhook.headers)[b"x-api-key"]
+    claim = Claim(1, 1, "app", record.event, tries=0, again=False, queued_at=0, live_since=0)
+    composer = Composer(config.destinations[0], sources={source.name: source for source in config.sources})
+    assert b"x-api-key" not in dict(composer.compose(claim, now=NOW).headers)
