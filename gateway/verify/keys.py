@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,7 +16,9 @@ from gateway.verify.encoding import from_base64, from_hex
 
 
 class Key(Protocol):
-    def matches(self, signature: bytes, message: bytes) -> bool: ...
+    def find(self, signatures: Iterable[bytes], message: bytes) -> bytes | None:
+        """The one that it made of this message."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -33,8 +36,9 @@ class MacKey:
         mac.update(message)
         return mac.digest()
 
-    def matches(self, signature: bytes, message: bytes) -> bool:
-        return hmac.compare_digest(signature, self.sign(message))
+    def find(self, signatures: Iterable[bytes], message: bytes) -> bytes | None:
+        expected = self.sign(message)  # once: each of many forged ones would else cost a digest of the body
+        return next((one for one in signatures if hmac.compare_digest(one, expected)), None)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -50,15 +54,20 @@ class HashKey:
     def sign(self, message: bytes) -> bytes:
         return hashlib.sha256(self.key + message).digest()
 
-    def matches(self, signature: bytes, message: bytes) -> bool:
-        return hmac.compare_digest(signature, self.sign(message)) and _is_utf8(message)
+    def find(self, signatures: Iterable[bytes], message: bytes) -> bytes | None:
+        expected = self.sign(message)
+        found = next((one for one in signatures if hmac.compare_digest(one, expected)), None)
+        return found if _is_utf8(message) else None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PublicKey:
     key: Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
-    def matches(self, signature: bytes, message: bytes) -> bool:
+    def find(self, signatures: Iterable[bytes], message: bytes) -> bytes | None:
+        return next((one for one in signatures if self._made(one, message)), None)
+
+    def _made(self, signature: bytes, message: bytes) -> bool:
         try:
             match self.key:
                 case Ed25519PublicKey():

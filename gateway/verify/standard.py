@@ -86,13 +86,12 @@ class StandardScheme:
         return Presented(signatures, b".".join((event_id, timestamp, content.webhook.body)), timestamp)
 
     def match(self, presented: Presented, key: VersionedKey) -> bytes | None:
+        signatures = []
         for entry in presented.signatures.split(b" ")[:MAX_SIGNATURES]:
             version, _, encoded = entry.partition(b",")
-            if version == key.version:
-                signature = from_base64(encoded)
-                if signature and key.key.matches(signature, presented.signed):
-                    return signature
-        return None
+            if version == key.version and (signature := from_base64(encoded)):
+                signatures.append(signature)
+        return key.key.find(signatures, presented.signed) if signatures else None
 
     def why_not(self, presented: Presented) -> str:
         entries = presented.signatures.split(b" ")[:MAX_SIGNATURES]

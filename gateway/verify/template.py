@@ -99,10 +99,10 @@ class TemplateScheme:
 
     def match(self, presented: Presented, key: Any) -> bytes | None:
         for message in presented.messages:
-            for signature in presented.signatures:
-                if key.matches(signature, message):
-                    # Of a signature with a private key another can be made that matches too.
-                    return message if isinstance(key, PublicKey) else signature
+            found: bytes | None = key.find(presented.signatures, message)
+            if found is not None:
+                # Of a signature with a private key another can be made that matches too.
+                return message if isinstance(key, PublicKey) else found
         return None
 
     def why_not(self, presented: Presented) -> str:

@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 
-from gateway.model import Claim, VerifiedWebhook, Webhook
+from gateway.model import Claim, Rejected, VerifiedWebhook, Webhook
 from gateway.outgoing import Composer
 from gateway.verify import PRESETS, compile_verifier
+from gateway.verify.keys import MacKey
 from gateway.verify.url import form_sorted
 from tests.support.gateway_app import SECRET, configuration, gateway_without_server, signed
 
@@ -369,3 +370,19 @@ async def test_the_token_of_a_scheme_that_is_only_tried_is_neither_kept_nor_sent
     claim = Claim(1, 1, "app", record.event, tries=0, again=False, queued_at=0, live_since=0)
     composer = Composer(config.destinations[0], sources={source.name: source for source in config.sources})
     assert b"x-api-key" not in dict(composer.compose(claim, now=NOW).headers)
+
+
+@pytest.mark.parametrize("kind", ["pagerduty", "standard-webhooks"])
+def test_many_forged_signatures_cost_no_more_than_one(kind, monkeypatch):
+    if kind == "pagerduty":
+        verifier, entries = preset(kind, "made-up-secret"), [f"v1={n:064x}" for n in range(16)]
+        request = webhook({"x-pagerduty-signature": ",".join(entries)}, BODY)
+    else:
+        entries = [f"v1,{base64.b64encode(bytes([n] * 32)).decode()}" for n in range(16)]
+        headers = {"webhook-id": "a", "webhook-timestamp": str(NOW), "webhook-signature": " ".join(entries)}
+        verifier, request = preset(kind, SECRET), webhook(headers, BODY)
+    made = []
+    sign = MacKey.sign
+    monkeypatch.setattr(MacKey, "sign", lambda key, message: made.append(1) or sign(key, message))
+    assert isinstance(verifier.verify(request, now=NOW), Rejected)
+    assert len(made) == 1
