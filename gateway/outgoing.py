@@ -29,6 +29,8 @@ HOP_BY_HOP = frozenset(
     )
 )
 NOT_FORWARDED = HOP_BY_HOP | {b"host", b"content-length", b"cookie", b"traceparent"}
+OF_THE_BODY = frozenset((b"content-digest", b"content-md5", b"digest", b"repr-digest"))
+"""What is said of the received body, and is wrong of any other."""
 OWN_PREFIXES = (b"webhook-", b"x-gateway-")
 PRINTABLE = re.compile(rb"[\x21-\x7e]*")
 PRINTABLE_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
@@ -67,7 +69,7 @@ class Composer:
             self._added.append((b"authorization", b"Bearer " + destination.bearer_token.encode()))
         left_out = NOT_FORWARDED | {name for name, _ in self._added}
         if self._replaces_content:
-            left_out |= {b"content-type", b"content-encoding"}
+            left_out |= {b"content-type", b"content-encoding"} | OF_THE_BODY
         # Producers send the same few names again and again; the bound is for one that does not.
         self._is_forwarded = lru_cache(maxsize=128)(
             lambda name: name.lower() not in left_out and not _like_own(name)
@@ -120,7 +122,9 @@ class Signer:
                 f"the source {event.source} is not configured any more: nothing can be signed as it does"
             )
         signed = self._signed(source.verifier, Webhook(event.webhook.headers, b"", outgoing.body), now=now)
-        replaced = {name for name, _ in signed.headers}
+        replaced = {name for name, _ in signed.headers} | (
+            set() if signed.body == outgoing.body else OF_THE_BODY
+        )
         headers = [header for header in outgoing.headers if header[0].lower() not in replaced]
         is_secret = source.verifier.credential_header is not None or bool(signed.query)
         values = [*(value for _, value in signed.headers), *(value.encode() for _, value in signed.query)]

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 
-from gateway.model import Claim, Rejected, VerifiedWebhook, Webhook
+from gateway.model import Claim, Event, Rejected, VerifiedWebhook, Webhook
 from gateway.outgoing import Composer
 from gateway.verify import PRESETS, compile_verifier
 from gateway.verify.keys import MacKey
@@ -386,3 +386,22 @@ def test_many_forged_signatures_cost_no_more_than_one(kind, monkeypatch):
     monkeypatch.setattr(MacKey, "sign", lambda key, message: made.append(1) or sign(key, message))
     assert isinstance(verifier.verify(request, now=NOW), Rejected)
     assert len(made) == 1
+
+
+def test_a_digest_of_the_received_body_is_not_sent_with_another(tmp_path):
+    text = """
+    sources = [{ name = "linear", preset = "linear", secrets = ["made-up-secret"] }]
+    destinations = [
+      { name = "as-it-came", url = "https://a.example/" },
+      { name = "a-part", url = "https://a.example/", payload = "json:data" },
+      { name = "signed-within", url = "https://a.example/", sign = { scheme = "source" } },
+    ]
+    """
+    config = configuration(text, tmp_path)
+    digests = dict.fromkeys(("Content-Digest", "content-md5", "digest", "repr-digest"), b"of another")
+    received = webhook(digests, b'{"data":{"a":1},"webhookTimestamp":1}')
+    one = Event("evt_1", "linear", None, None, b"", None, 0, received, ("app",))
+    claim = Claim(1, 1, "app", one, tries=0, again=False, queued_at=0, live_since=0)
+    for destination, sent in zip(config.destinations, (4, 0, 0), strict=True):
+        composer = Composer(destination, sources={source.name: source for source in config.sources})
+        assert [value for _, value in composer.compose(claim, now=NOW).headers].count(b"of another") == sent
