@@ -13,6 +13,7 @@ from gateway.config import Destination, Source
 from gateway.model import Claim, Event, Headers, SourceName, Webhook
 from gateway.selector import Content, compile_expression
 from gateway.verify import Signed, Verifier, compile_verifier
+from gateway.verify.token import is_redacted
 
 HOP_BY_HOP = frozenset(
     (
@@ -79,8 +80,12 @@ class Composer:
         """`now` in Unix seconds. Raise PayloadError where there is nothing to send, SigningError where it cannot be signed."""
         event = claim.event
         headers = self._received(event.webhook.headers)
-        if credentials := self._credentials(event.source):
-            headers = [header for header in headers if header[0].lower() not in credentials]
+        credentials = self._credentials(event.source)
+        headers = [
+            (name, value)
+            for name, value in headers
+            if name.lower() not in credentials and not is_redacted(value)
+        ]
         if self._replaces_content:
             headers.append((b"content-type", b"application/json"))
         headers += self._added

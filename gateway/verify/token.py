@@ -20,6 +20,7 @@ from gateway.verify.scheme import Confirmed, Signed, one_header
 PLACES = ("header:NAME", "bearer", "basic", "query:NAME", "json:PATH")
 AUTHORIZATION = b"authorization"
 PRINTABLE = re.compile(r"[\x20-\x7e]+", re.ASCII)
+DIGEST, DIGEST_DIGITS = b"sha256:", 8
 MOST_ITEMS = 1000
 """Of a list in the body, each of which carries the token."""
 SHORTEST_LOOKED_FOR = 8
@@ -201,5 +202,10 @@ def _is(field: bytes, name: str) -> bool:
     return bool(pairs) and pairs[0][0] == name
 
 
+def is_redacted(value: bytes) -> bool:
+    """Whether a header's value is what stands for a secret: also of a source that is not configured so any more."""
+    return len(value) == len(DIGEST) + DIGEST_DIGITS and value.startswith(DIGEST)
+
+
 def _digest(value: bytes) -> bytes:
-    return b"sha256:" + binascii.b2a_hex(hashlib.sha256(value).digest())[:8]
+    return DIGEST + binascii.b2a_hex(hashlib.sha256(value).digest())[:DIGEST_DIGITS]

@@ -405,3 +405,18 @@ def test_a_digest_of_the_received_body_is_not_sent_with_another(tmp_path):
     for destination, sent in zip(config.destinations, (4, 0, 0), strict=True):
         composer = Composer(destination, sources={source.name: source for source in config.sources})
         assert [value for _, value in composer.compose(claim, now=NOW).headers].count(b"of another") == sent
+
+
+def test_what_is_left_of_a_token_is_not_sent_on_where_its_source_is_gone(tmp_path):
+    verified = preset("postmark", "user:password").verify(
+        webhook({"Authorization": b"Basic " + base64.b64encode(b"user:password"), "x-other": "a"}), now=NOW
+    )
+    one = Event("evt_1", "gone", None, None, b"", None, 0, verified.webhook, ("app",))
+    claim = Claim(1, 1, "app", one, tries=0, again=False, queued_at=0, live_since=0)
+    sent = dict(
+        Composer(configuration(SHADOWED, tmp_path).destinations[0], sources={})
+        .compose(claim, now=NOW)
+        .headers
+    )
+    assert sent[b"x-other"] == b"a"
+    assert b"Authorization" not in sent
