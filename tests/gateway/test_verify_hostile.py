@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 
+from gateway.errors import ConfigError
 from gateway.model import Claim, Event, Rejected, VerifiedWebhook, Webhook
 from gateway.outgoing import Composer
 from gateway.verify import PRESETS, compile_verifier
@@ -420,3 +421,11 @@ def test_what_is_left_of_a_token_is_not_sent_on_where_its_source_is_gone(tmp_pat
     )
     assert sent[b"x-other"] == b"a"
     assert b"Authorization" not in sent
+
+
+def test_a_fault_does_not_quote_the_password_of_a_url(tmp_path):
+    text = SHADOWED.replace("https://destination.example/", "https://user:made-up-password/")
+    with pytest.raises(ConfigError) as raised:
+        configuration(text, tmp_path)
+    assert "made-up" not in str(raised.value)
+    assert "cannot be read" in str(raised.value)
