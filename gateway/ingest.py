@@ -1,6 +1,7 @@
 """/webhooks/{source}: handshakes answered; what is posted verified, within bounds, accepted, answered."""
 
 import asyncio
+import dataclasses
 import hashlib
 import logging
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from gateway.patience import Patience
 from gateway.problem import problem
 from gateway.reading import Reading
 from gateway.route import Router
+from gateway.verify import Verifier
 from gateway.verify.handshake import Reply
 
 PATH = "/webhooks/"
@@ -129,6 +131,8 @@ class Ingest:
         if (over := self._over_rate(name)) is not None:
             return self._refuse(name, over)
         self._try_shadows(source, received, verified)
+        if source.shadow is not None:
+            verified = _without_credential(source.shadow, verified)
         return await self._accept(source, verified, started=started)
 
     async def _receive(self, scope: Scope, receive: Receive, source: Source) -> Webhook | Rejected:
@@ -177,7 +181,7 @@ class Ingest:
                 return Rejected(
                     "unavailable", f"{verified.detail}, but the gateway's clock was set by {moved:+.0f} s"
                 )
-        return verified
+        return source.handshake.refused(webhook.body) or verified
 
     def _shake(self, source: SourceName, reply: Reply | Rejected) -> ASGIApp:
         """What is answered in place of taking a webhook."""
@@ -273,6 +277,12 @@ class Ingest:
             detail=rejected.detail,
         )
         return _refusal(rejected)
+
+
+def _without_credential(shadow: Verifier, verified: VerifiedWebhook) -> VerifiedWebhook:
+    """A scheme that is only tried has secrets too."""
+    webhook = shadow.without_credential(verified.webhook)
+    return dataclasses.replace(verified, webhook=webhook, content=verified.content.of(webhook))
 
 
 def _refusal(rejected: Rejected) -> ASGIApp:

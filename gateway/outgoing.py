@@ -13,6 +13,7 @@ from gateway.config import Destination, Source
 from gateway.model import Claim, Event, Headers, SourceName, Webhook
 from gateway.selector import Content, compile_expression
 from gateway.verify import Signed, Verifier, compile_verifier
+from gateway.verify.token import is_redacted
 
 HOP_BY_HOP = frozenset(
     (
@@ -29,6 +30,8 @@ HOP_BY_HOP = frozenset(
     )
 )
 NOT_FORWARDED = HOP_BY_HOP | {b"host", b"content-length", b"cookie", b"traceparent"}
+OF_THE_BODY = frozenset((b"content-digest", b"content-md5", b"digest", b"repr-digest"))
+"""What is said of the received body, and is wrong of any other."""
 OWN_PREFIXES = (b"webhook-", b"x-gateway-")
 PRINTABLE = re.compile(rb"[\x21-\x7e]*")
 PRINTABLE_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
@@ -67,7 +70,7 @@ class Composer:
             self._added.append((b"authorization", b"Bearer " + destination.bearer_token.encode()))
         left_out = NOT_FORWARDED | {name for name, _ in self._added}
         if self._replaces_content:
-            left_out |= {b"content-type", b"content-encoding"}
+            left_out |= {b"content-type", b"content-encoding"} | OF_THE_BODY
         # Producers send the same few names again and again; the bound is for one that does not.
         self._is_forwarded = lru_cache(maxsize=128)(
             lambda name: name.lower() not in left_out and not _like_own(name)
@@ -77,8 +80,12 @@ class Composer:
         """`now` in Unix seconds. Raise PayloadError where there is nothing to send, SigningError where it cannot be signed."""
         event = claim.event
         headers = self._received(event.webhook.headers)
-        if credential := self._credential(event.source):
-            headers = [header for header in headers if header[0].lower() != credential]
+        credentials = self._credentials(event.source)
+        headers = [
+            (name, value)
+            for name, value in headers
+            if name.lower() not in credentials and not is_redacted(value)
+        ]
         if self._replaces_content:
             headers.append((b"content-type", b"application/json"))
         headers += self._added
@@ -86,9 +93,13 @@ class Composer:
         outgoing = Outgoing(headers, self._payload(event))
         return outgoing if self._signer is None else self._signer.sign(outgoing, event, now=now)
 
-    def _credential(self, name: SourceName) -> bytes | None:
+    def _credentials(self, name: SourceName) -> list[bytes]:
+        """The headers that carry the secret of the source's scheme, and of one that is tried beside it."""
         source = self._sources.get(name)
-        return None if source is None else source.verifier.credential_header
+        if source is None:
+            return []
+        schemes = [source.verifier] if source.shadow is None else [source.verifier, source.shadow]
+        return [header for scheme in schemes if (header := scheme.credential_header)]
 
     def _received(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """The received headers, but for those of the connection and those that are set here."""
@@ -116,7 +127,9 @@ class Signer:
                 f"the source {event.source} is not configured any more: nothing can be signed as it does"
             )
         signed = self._signed(source.verifier, Webhook(event.webhook.headers, b"", outgoing.body), now=now)
-        replaced = {name for name, _ in signed.headers}
+        replaced = {name for name, _ in signed.headers} | (
+            set() if signed.body == outgoing.body else OF_THE_BODY
+        )
         headers = [header for header in outgoing.headers if header[0].lower() not in replaced]
         is_secret = source.verifier.credential_header is not None or bool(signed.query)
         return Outgoing(

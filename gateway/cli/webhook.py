@@ -32,7 +32,7 @@ def verify(options: argparse.Namespace) -> int:
     elif len(webhook.body) > config.server.max_body_bytes:
         verified = Rejected("too_large", f"the body is longer than {config.server.max_body_bytes} bytes")
     else:
-        verified = source.verifier.verify(webhook, now=now)
+        verified = source.handshake.refused(webhook.body) or source.verifier.verify(webhook, now=now)
     answer: dict[str, Any] = dict.fromkeys(("event_id_key", "event_type", "ordering_key"))
     if isinstance(verified, Rejected):
         case = Case(source.verify, source.secrets, source.public_url, webhook, url, now)

@@ -53,8 +53,8 @@ def _url(table: Reader) -> str:
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        table.fault("url", f"is not a URL: {error}")
+    except ValueError:  # not quoted: where its port should stand may be a password
+        table.fault("url", "is not a URL: its host or its port cannot be read")
         return text
     if parts.scheme not in ("http", "https") or not host or not URL.fullmatch(text):
         table.fault(

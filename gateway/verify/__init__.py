@@ -69,6 +69,10 @@ class Verifier(Protocol):
         """Why nothing can be signed anew for this source; None: it can be."""
         ...
 
+    def without_credential(self, webhook: Webhook) -> Webhook:
+        """With a digest in place of a value that is the secret itself."""
+        ...
+
     def verify(self, webhook: Webhook, *, now: int) -> VerifiedWebhook | Rejected:
         """`now` in Unix seconds."""
         ...

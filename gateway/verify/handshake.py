@@ -18,7 +18,8 @@ from gateway.verify.verifier import Secret
 LONGEST_CHALLENGE = 4096
 MAX_FIELDS = 100
 CRC_TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{1,200}", re.ASCII)
-"""What is signed here is signed by the key of deliveries: nothing that could be one may be."""
+SIGNED_FOR_ANYBODY = re.compile(rb"[A-Za-z0-9+/=_-]{0,200}", re.ASCII)
+"""A crc_token is signed by the key of deliveries, whoever asks: a body that could be one, or its end, proves nothing."""
 ORIGIN = re.compile(rb"[\x21-\x7e]{1,500}", re.ASCII)
 
 
@@ -66,6 +67,16 @@ class Handshake:
     """Of what comes without a signature."""
     after: After | None = None
     """Of what is authentic; with the secret that matched."""
+    signed: re.Pattern[bytes] | None = None
+    """What is signed for anybody who asks."""
+
+    def refused(self, body: bytes) -> Rejected | None:
+        """Where a signature of this body may be an answer that a stranger was given here."""
+        if self.signed is None or not self.signed.fullmatch(body):
+            return None
+        return Rejected(
+            "bad_signature", "the body may be a token of the handshake, which is signed for anybody"
+        )
 
 
 def _slack(content: Content, _: str) -> Reply | None:
@@ -184,7 +195,7 @@ HANDSHAKES: Mapping[str, Handshake] = MappingProxyType(
     {
         "asana": Handshake(before=_asana),
         "cloudevents": Handshake(frozenset(("OPTIONS",)), before=_cloudevents),
-        "crc": Handshake(GET, before=_crc),
+        "crc": Handshake(GET, before=_crc, signed=SIGNED_FOR_ANYBODY),
         "discord": Handshake(after=_discord),
         "dropbox": Handshake(GET, before=_echo),
         "graph": Handshake(before=_graph),

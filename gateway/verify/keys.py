@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,7 +16,9 @@ from gateway.verify.encoding import from_base64, from_hex
 
 
 class Key(Protocol):
-    def matches(self, signature: bytes, message: bytes) -> bool: ...
+    def find(self, signatures: Iterable[bytes], message: bytes) -> bytes | None:
+        """The one that it made of this message."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -33,28 +36,38 @@ class MacKey:
         mac.update(message)
         return mac.digest()
 
-    def matches(self, signature: bytes, message: bytes) -> bool:
-        return hmac.compare_digest(signature, self.sign(message))
+    def find(self, signatures: Iterable[bytes], message: bytes) -> bytes | None:
+        expected = self.sign(message)  # once: each of many forged ones would else cost a digest of the body
+        return next((one for one in signatures if hmac.compare_digest(one, expected)), None)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HashKey:
-    """A plain hash of secret and message, as producers made it before they knew of HMAC."""
+    """A plain hash of secret and message, as producers made it before they knew of HMAC.
+
+    Who knows the hash of one message can make that of a longer one, with the hash's own padding between them. The padding
+    begins with a byte that can follow no UTF-8, so that only text is believed.
+    """
 
     key: bytes
 
     def sign(self, message: bytes) -> bytes:
         return hashlib.sha256(self.key + message).digest()
 
-    def matches(self, signature: bytes, message: bytes) -> bool:
-        return hmac.compare_digest(signature, self.sign(message))
+    def find(self, signatures: Iterable[bytes], message: bytes) -> bytes | None:
+        expected = self.sign(message)
+        found = next((one for one in signatures if hmac.compare_digest(one, expected)), None)
+        return found if _is_utf8(message) else None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PublicKey:
     key: Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
-    def matches(self, signature: bytes, message: bytes) -> bool:
+    def find(self, signatures: Iterable[bytes], message: bytes) -> bytes | None:
+        return next((one for one in signatures if self._made(one, message)), None)
+
+    def _made(self, signature: bytes, message: bytes) -> bool:
         try:
             match self.key:
                 case Ed25519PublicKey():
@@ -90,6 +103,14 @@ def public_key(text: str, *, algorithm: str, encoding: str) -> PublicKey:
     if not _fits(key, algorithm):
         raise ValueError(f"a secret is a public key, but {algorithm} needs {NEEDED[algorithm]}")
     return PublicKey(key)
+
+
+def _is_utf8(message: bytes) -> bool:
+    try:
+        message.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _fits(key: Any, algorithm: str) -> bool:

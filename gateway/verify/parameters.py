@@ -111,3 +111,12 @@ def usable(secret: str) -> str:
             "a secret is a private key: only the producer may have it, here belongs the public one"
         )
     return secret
+
+
+def no_public_key(secret: str) -> str:
+    """Raise ValueError for a key that anybody may have: who has it could sign with it, where it is taken for a shared one."""
+    if "-----BEGIN " in secret or secret.startswith(("whpk_", "ssh-")):
+        raise ValueError(
+            "a secret is a key of a pair, and this scheme needs one that is shared with the producer"
+        )
+    return secret

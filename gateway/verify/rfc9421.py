@@ -18,7 +18,7 @@ from http_message_signatures.exceptions import HTTPMessageSignaturesException
 from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 from gateway.verify.encoding import DECODERS
-from gateway.verify.parameters import Parameters, usable
+from gateway.verify.parameters import Parameters, no_public_key, usable
 from gateway.verify.scheme import Confirmed, Signed
 from gateway.verify.url import signed_urls
 
@@ -35,6 +35,8 @@ OF_URL = frozenset(
 )
 COMPONENT = re.compile(r'"(@?[a-z0-9-]+)"')
 HEADERS = (b"signature-input", b"signature")
+NO_URL = "https://unknown.invalid/"
+"""The library wants one for every request; no signature that covers it is looked at."""
 
 
 class _Verifier(HTTPMessageVerifier):
@@ -76,6 +78,8 @@ class Rfc9421Scheme:
 
     def key(self, secret: str) -> Any:
         usable(secret)
+        if self.algorithm == "hmac-sha256":
+            no_public_key(secret)
         key: bytes | None = secret.encode()
         if self.algorithm == "hmac-sha256" and (decode := DECODERS.get(self.secret_encoding)):
             key = decode(secret.encode())
@@ -97,13 +101,15 @@ class Rfc9421Scheme:
         for name in HEADERS:
             if not webhook.values(name):
                 return Rejected("missing_header", f"there is no {name.decode()} header")
-        try:
-            headers = _Headers(
-                [(name.decode("ascii").lower(), value.decode("ascii")) for name, value in webhook.headers]
-            )
-        except UnicodeDecodeError:
-            return Rejected("malformed", "a header is not ASCII, which no signature can cover")
-        url = signed_urls(self.public_url, webhook.query, variants=1)[0] if self.public_url else ""
+        headers = _Headers(
+            [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in webhook.headers]
+        )
+        for beyond in [name for name, value in headers.items() if not (name + value).isascii()]:
+            del headers[beyond]  # no signature can cover it; proxies add such ones
+        for name in HEADERS:
+            if name.decode() not in headers:
+                return Rejected("malformed", f"the {name.decode()} header is not ASCII")
+        url = signed_urls(self.public_url, webhook.query, variants=1)[0] if self.public_url else NO_URL
         return Presented(
             SimpleNamespace(method=webhook.method, url=url, headers=headers), has_url=bool(self.public_url)
         )
@@ -161,7 +167,8 @@ class _Headers(dict[str, str]):
     def __init__(self, lines: Sequence[tuple[str, str]]) -> None:
         super().__init__()
         for name, value in lines:
-            self[name] = f"{self[name]}, {value.strip()}" if name in self else value.strip()
+            text = value.strip(" \t")
+            self[name] = f"{self[name]}, {text}" if name in self else text
 
 
 def _names_url(headers: Mapping[str, str]) -> bool:

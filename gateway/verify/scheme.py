@@ -64,7 +64,7 @@ class Scheme(Protocol):
         ...
 
     def match(self, presented: Any, key: Any) -> bytes | None:
-        """The signature that this key made; None: it made none."""
+        """What any copy of the request has too: the signature that this key made, or what it signed; None: it made none."""
         ...
 
     def why_not(self, presented: Any) -> str:

@@ -15,7 +15,7 @@ from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 from gateway.verify.encoding import from_base64, to_base64
 from gateway.verify.keys import MacKey, PublicKey, public_key
-from gateway.verify.parameters import Parameters, usable
+from gateway.verify.parameters import Parameters, no_public_key, usable
 from gateway.verify.scheme import Confirmed, Signed
 from gateway.verify.signature import MAX_SIGNATURES
 from gateway.verify.timestamp import DEFAULT_TOLERANCE_SECONDS
@@ -55,7 +55,7 @@ class StandardScheme:
         """Of a secret as producers print it: `whsec_…`, `whpk_…`, bare base64, Supabase's `v1,whsec_…`."""
         usable(secret)
         if self.is_text_key:
-            return VersionedKey(b"v1", MacKey(secret.encode()))
+            return VersionedKey(b"v1", MacKey(no_public_key(secret).encode()))
         if secret.startswith("whsk_"):
             raise ValueError("a secret is a private key (whsk_…): the receiver needs the public one (whpk_…)")
         if secret.startswith("whpk_"):
@@ -86,13 +86,12 @@ class StandardScheme:
         return Presented(signatures, b".".join((event_id, timestamp, content.webhook.body)), timestamp)
 
     def match(self, presented: Presented, key: VersionedKey) -> bytes | None:
+        signatures = []
         for entry in presented.signatures.split(b" ")[:MAX_SIGNATURES]:
             version, _, encoded = entry.partition(b",")
-            if version == key.version:
-                signature = from_base64(encoded)
-                if signature and key.key.matches(signature, presented.signed):
-                    return signature
-        return None
+            if version == key.version and (signature := from_base64(encoded)):
+                signatures.append(signature)
+        return key.key.find(signatures, presented.signed) if signatures else None
 
     def why_not(self, presented: Presented) -> str:
         entries = presented.signatures.split(b" ")[:MAX_SIGNATURES]

@@ -12,16 +12,20 @@ from gateway.model import Rejected, Webhook
 from gateway.selector import Content, Selector
 from gateway.verify.encoding import DECODERS, from_hex
 from gateway.verify.keys import KEY_ENCODINGS, NEEDED, HashKey, MacKey, PublicKey, public_key
-from gateway.verify.parameters import Parameters, usable
+from gateway.verify.parameters import Parameters, no_public_key, usable
 from gateway.verify.scheme import Confirmed, Signed
 from gateway.verify.signature import Signatures, read_signatures
 from gateway.verify.timestamp import Timestamp, read_timestamp
-from gateway.verify.url import form_sorted, hubspot_decoded, signed_urls
+from gateway.verify.url import NOT_IN_A_QUERY, form_sorted, hubspot_decoded, signed_urls
 
 MAC_ALGORITHMS = ("sha1", "sha256", "sha512", "plain-sha256")
+BESIDE = re.compile(r"[A-Za-z0-9_=+/-]+", re.ASCII)
+"""What a variable may be that has nothing between it and the next placeholder: no JSON begins so, and no time has a colon there."""
 PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
 BODY = frozenset(("body", "body_sha256", "form_sorted"))
 """Placeholders that a changed body changes."""
+RESERVED = BODY | {"method", "url", "timestamp"}
+"""Placeholders that have their own meaning."""
 
 
 class Unfit(Exception):
@@ -97,9 +101,10 @@ class TemplateScheme:
 
     def match(self, presented: Presented, key: Any) -> bytes | None:
         for message in presented.messages:
-            for signature in presented.signatures:
-                if key.matches(signature, message):
-                    return signature
+            found: bytes | None = key.find(presented.signatures, message)
+            if found is not None:
+                # Of a signature with a private key another can be made that matches too.
+                return message if isinstance(key, PublicKey) else found
         return None
 
     def why_not(self, presented: Presented) -> str:
@@ -148,6 +153,8 @@ class TemplateScheme:
         webhook = content.webhook
         if not self.public_url:
             return [self._message(Parts(content, timestamp, "", webhook.body))]
+        if NOT_IN_A_QUERY.search(webhook.query):
+            raise Unfit("the query has a character that no URL has, and could be the beginning of a body")
         urls = signed_urls(self.public_url, webhook.query, variants=self.url_variants)
         return [self._message(Parts(content, timestamp, url, webhook.body)) for url in urls]
 
@@ -207,6 +214,10 @@ def _compile(
     parameters.close()
     names = set(PLACEHOLDER.findall(template))
     _check_template(names, template, variables, timestamp=timestamp)
+    if digest_field is not None and "url" not in names:
+        raise ValueError(
+            "body_sha256_query has a meaning only where the URL is signed: {url} must stand in template"
+        )
     if "url" in names and not public_url:
         raise ValueError("this producer signs the URL: set public_url to the one that it calls")
     return TemplateScheme(
@@ -237,7 +248,9 @@ def _compile(
 def _check_template(
     names: set[str], template: str, variables: Mapping[str, Selector], *, timestamp: Timestamp | None
 ) -> None:
-    known = {"body", "body_sha256", "form_sorted", "method", "url", *variables}
+    for name in sorted(RESERVED & set(variables)):
+        raise ValueError(f"vars has {name!r}, which {{{name}}} stands for already: choose another name")
+    known = {*BODY, "method", "url", *variables}
     if timestamp is not None:
         known.add("timestamp")
         if "timestamp" not in names and not (timestamp.is_in_body and "body" in names):
@@ -249,6 +262,12 @@ def _check_template(
         raise ValueError(f"template has {{{name}}}, which is none of {', '.join(sorted(known))}")
     for name in sorted(set(variables) - names):
         raise ValueError(f"vars has {name!r}, which does not stand in template")
+    pieces = PLACEHOLDER.split(template)
+    for first, between, second in zip(pieces[1::2], pieces[2::2], pieces[3::2], strict=False):
+        if not between and {first, second} <= set(variables):
+            raise ValueError(
+                f"template has nothing between {{{first}}} and {{{second}}}: one could be taken for the other"
+            )
     if not names or "{" in PLACEHOLDER.sub("", template):
         raise ValueError(f"template {template!r} has no placeholder, or a brace that begins none")
 
@@ -270,12 +289,18 @@ def _parts(template: str, variables: Mapping[str, Selector], *, decode_url: bool
         else lambda p: p.url.encode(),
         "timestamp": _timestamp,
     }
-    for name, selector in variables.items():
-        makers[name] = partial(_variable, selector)
     pieces = PLACEHOLDER.split(template)  # text, name, text, name, …, text
+    beside = {name for side in (1, -1) for name in _beside(pieces[::side])}
+    for name, selector in variables.items():
+        makers[name] = partial(_variable, selector, is_beside=name in beside)
     return tuple(
         makers[piece] if index % 2 else piece.encode() for index, piece in enumerate(pieces) if piece
     )
+
+
+def _beside(pieces: Sequence[str]) -> list[str]:
+    """The placeholders that another one follows with nothing between them."""
+    return [name for name, between in zip(pieces[1:-2:2], pieces[2::2], strict=False) if not between]
 
 
 def _form_sorted(parts: Parts) -> bytes:
@@ -291,15 +316,17 @@ def _timestamp(parts: Parts) -> bytes:
     return parts.timestamp
 
 
-def _variable(selector: Selector, parts: Parts) -> bytes:
+def _variable(selector: Selector, parts: Parts, *, is_beside: bool) -> bytes:
     value = selector.find(parts.content)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise Unfit(f"there is no {selector.text}, or more than one")
+    if is_beside and not BESIDE.fullmatch(str(value)):
+        raise Unfit(f"{selector.text} has a character that could belong to what is signed beside it")
     return str(value).encode("latin-1" if selector.text.startswith("header:") else "utf-8", "replace")
 
 
 def _mac_key(secret: str, *, algorithm: str, encoding: str, strip: str) -> MacKey | HashKey:
-    text = secret.removeprefix(strip)
+    text = no_public_key(secret).removeprefix(strip)
     key: bytes | None = text.encode()
     if encoding != "utf8":
         if encoding == "base64":

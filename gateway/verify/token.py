@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gateway.model import Rejected, Webhook
+import jmespath
+
+from gateway.model import Headers, Rejected, Webhook
 from gateway.selector import Content, Selector
 from gateway.verify.encoding import from_base64, to_base64
 from gateway.verify.parameters import HEADER_NAME, Parameters, usable
@@ -18,8 +20,13 @@ from gateway.verify.scheme import Confirmed, Signed, one_header
 PLACES = ("header:NAME", "bearer", "basic", "query:NAME", "json:PATH")
 AUTHORIZATION = b"authorization"
 PRINTABLE = re.compile(r"[\x20-\x7e]+", re.ASCII)
+DIGEST, DIGEST_DIGITS = b"sha256:", 8
 MOST_ITEMS = 1000
 """Of a list in the body, each of which carries the token."""
+SHORTEST_LOOKED_FOR = 8
+"""Characters of a token from which on it is looked for elsewhere; a shorter one may be any word."""
+EACH = re.compile(r"(?P<list>[A-Za-z_][A-Za-z0-9_.]*)\[\*?\](\.(?P<item>[A-Za-z_][A-Za-z0-9_.]*))?", re.ASCII)
+PROJECTIONS = frozenset(("projection", "filter_projection", "value_projection", "flatten"))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -134,9 +141,29 @@ def compile_token(table: Mapping[str, Any], *, public_url: str) -> TokenScheme: 
     if form == "header" and HEADER_NAME.fullmatch(name):
         header = name.lower().encode()
         return TokenScheme(place, header, prefix, None, (header,))
-    if form in ("query", "json") and name:
+    if form == "query" and name:
         return TokenScheme(place, None, b"", parameters.selector(place, "from"), ())
+    if form == "json" and name:
+        parameters.selector(place, "from")
+        return TokenScheme(place, None, b"", parameters.selector(f"json:{_of_each(name)}", "from"), ())
     raise ValueError(f"kind token: from {place!r} is none of {', '.join(PLACES)}")
+
+
+def _of_each(path: str) -> str:
+    """A path through a list, so that it finds an item without a token too: JMESPath's own leave such a one out."""
+    if through := EACH.fullmatch(path):
+        return f"map(&{through['item'] or '@'}, {through['list']})"
+    if _projects(jmespath.compile(path).parsed):
+        raise ValueError(
+            f"kind token: from json:{path} may leave out items of a list; only LIST[].KEY is known to leave out none"
+        )
+    return path
+
+
+def _projects(node: Any) -> bool:
+    return isinstance(node, dict) and (
+        node["type"] in PROJECTIONS or any(_projects(child) for child in node["children"])
+    )
 
 
 def redacted(webhook: Webhook, credential: str) -> Webhook:
@@ -147,8 +174,19 @@ def redacted(webhook: Webhook, credential: str) -> Webhook:
         headers = tuple((n, _digest(v) if n.lower() == key else v) for n, v in webhook.headers)
         return Webhook(headers, webhook.query, webhook.body, webhook.method)
     if form == "query":
-        return Webhook(webhook.headers, _query(webhook.query, name), webhook.body, webhook.method)
+        headers = webhook.headers
+        for field in webhook.query.split(b"&"):
+            if _is(field, name):
+                headers = _without(headers, field.partition(b"=")[2])
+        return Webhook(headers, _query(webhook.query, name), webhook.body, webhook.method)
     return webhook
+
+
+def _without(headers: Headers, value: bytes) -> Headers:
+    """Proxies repeat the URL in headers of their own, such as X-Original-URI."""
+    if len(value) < SHORTEST_LOOKED_FOR:
+        return headers
+    return tuple((name, text.replace(value, _digest(value))) for name, text in headers)
 
 
 def _query(query: bytes, name: str) -> bytes:
@@ -164,5 +202,10 @@ def _is(field: bytes, name: str) -> bool:
     return bool(pairs) and pairs[0][0] == name
 
 
+def is_redacted(value: bytes) -> bool:
+    """Whether a header's value is what stands for a secret: also of a source that is not configured so any more."""
+    return len(value) == len(DIGEST) + DIGEST_DIGITS and value.startswith(DIGEST)
+
+
 def _digest(value: bytes) -> bytes:
-    return b"sha256:" + binascii.b2a_hex(hashlib.sha256(value).digest())[:8]
+    return DIGEST + binascii.b2a_hex(hashlib.sha256(value).digest())[:DIGEST_DIGITS]

@@ -16,7 +16,7 @@ PRESETS: Mapping[str, Preset] = {
         },
         secret="The secret that you enter for the webhook or for the GitHub App.",
         console="Add a webhook with the gateway's URL and the content type application/json in the settings of the repository, organisation or app.",
-        safe="Only the body is signed and not the delivery's id, so that a signature seen before is a duplicate too.",
+        safe="Only the body is signed and not the delivery's id, so that a signature seen before is a duplicate too, as is a second event with the very same bytes.",
         event_type="header:x-github-event",
         dedupe_key="header:x-github-delivery",
         replay_guard=True,
