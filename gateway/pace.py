@@ -79,7 +79,7 @@ class Pace:
         if outcome.kind in NOTHING_SENT:
             if (
                 self.held and outcome.kind == "unsigned"
-            ):  # it stays in turn, and would else be the next probe at once
+            ):  # it stays in turn, and would be the next probe at once
                 self._probe_again(now)
             return None
         self._last.append((claim.event.ordering_key or claim.delivery_id, is_down(outcome)))
