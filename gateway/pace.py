@@ -77,10 +77,8 @@ class Pace:
         if outcome.kind == "success":
             return self._succeeded()
         if outcome.kind in NOTHING_SENT:
-            if (
-                self.held and outcome.kind == "unsigned"
-            ):  # it stays in turn, and would be the next probe at once
-                self._probe_again(now)
+            if self.held and outcome.kind == "unsigned":
+                self._probe_again(now)  # it stays in turn, and would else be the next probe at once
             return None
         self._last.append((claim.event.ordering_key or claim.delivery_id, is_down(outcome)))
         if self.held:
