@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from jwt.exceptions import InvalidKeyError, PyJWTError
 from jwt.warnings import InsecureKeyLengthWarning
 
 from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 from gateway.verify.encoding import DECODERS
+from gateway.verify.keys import LEAST_RSA_BITS, is_short
 from gateway.verify.parameters import Parameters, usable
 from gateway.verify.scheme import Confirmed, Signed
 
@@ -66,8 +68,10 @@ class JwtScheme:
                 name: jwt.get_algorithm_by_name(name).prepare_key(secret)  # type: ignore[no-untyped-call, unused-ignore]
                 for name in self.algorithms
             }
-        except (InvalidKeyError, ValueError, TypeError, PyJWTError):
+        except (InvalidKeyError, ValueError, TypeError, PyJWTError, UnsupportedAlgorithm):
             raise ValueError(f"a secret is no key for {', '.join(self.algorithms)}") from None
+        if any(is_short(key) for key in keys.values()):
+            raise ValueError(f"a secret is an RSA key of less than {LEAST_RSA_BITS} bits")
         return keys
 
     def read(self, content: Content) -> Presented | Rejected:
@@ -96,7 +100,7 @@ class JwtScheme:
                 jwt.api_jws.decode_complete(presented.token, key[algorithm], algorithms=[algorithm])
         except (PyJWTError, ValueError, TypeError, RecursionError):
             return None
-        return presented.token.rpartition(".")[2].encode()
+        return presented.token.rpartition(".")[0].encode()
 
     def why_not(self, presented: Presented) -> str:
         try:

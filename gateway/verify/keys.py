@@ -5,7 +5,7 @@ import hmac
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -85,11 +85,16 @@ def public_key(text: str, *, algorithm: str, encoding: str) -> PublicKey:
         )
     try:
         key = _load(text, algorithm=algorithm, encoding=encoding)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError(f"a secret is not a public key in the form {encoding}") from None
     if not _fits(key, algorithm):
         raise ValueError(f"a secret is a public key, but {algorithm} needs {NEEDED[algorithm]}")
     return PublicKey(key)
+
+
+def is_short(key: object) -> bool:
+    """Whether it is an RSA key that can be broken."""
+    return isinstance(key, rsa.RSAPublicKey) and key.key_size < LEAST_RSA_BITS
 
 
 def _fits(key: Any, algorithm: str) -> bool:
@@ -97,7 +102,7 @@ def _fits(key: Any, algorithm: str) -> bool:
         case "ed25519":
             return isinstance(key, Ed25519PublicKey)
         case "rsa-sha256":
-            return isinstance(key, rsa.RSAPublicKey) and key.key_size >= LEAST_RSA_BITS
+            return isinstance(key, rsa.RSAPublicKey) and not is_short(key)
         case _:
             return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1"
 

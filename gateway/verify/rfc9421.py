@@ -1,12 +1,12 @@
 """Kind rfc9421: HTTP Message Signatures, with a policy of the receiver's: what must be signed, by which key, how long ago."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from http_message_signatures import (
     HTTPMessageVerifier,
     HTTPSignatureKeyResolver,
@@ -18,6 +18,7 @@ from http_message_signatures.exceptions import HTTPMessageSignaturesException
 from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 from gateway.verify.encoding import DECODERS
+from gateway.verify.keys import LEAST_RSA_BITS, is_short
 from gateway.verify.parameters import Parameters, usable
 from gateway.verify.scheme import Confirmed, Signed
 from gateway.verify.url import signed_urls
@@ -34,6 +35,7 @@ OF_URL = frozenset(
     ("@target-uri", "@authority", "@scheme", "@host", "@path", "@query", "@query-param", "@request-target")
 )
 COMPONENT = re.compile(r'"(@?[a-z0-9-]+)"')
+REQUIRED = re.compile(r'@?[a-z0-9-]+|"@?[a-z0-9-]+"(;[a-z]+(="[^"\\]*")?)*')
 HEADERS = (b"signature-input", b"signature")
 
 
@@ -91,9 +93,11 @@ class Rfc9421Scheme:
             verifier = _Verifier(
                 signature_algorithm=ALGORITHMS[self.algorithm], key_resolver=_Resolver(self.keyid, key)
             )
-            ALGORITHMS[self.algorithm](public_key=key)
-        except (HTTPMessageSignaturesException, ValueError, TypeError):
+            loaded = getattr(ALGORITHMS[self.algorithm](public_key=key), "public_key", None)
+        except (HTTPMessageSignaturesException, ValueError, TypeError, UnsupportedAlgorithm):
             raise ValueError(f"a secret is no key for {self.algorithm}") from None
+        if is_short(loaded):
+            raise ValueError(f"a secret is an RSA key of less than {LEAST_RSA_BITS} bits")
         return verifier
 
     def read(self, content: Content) -> Presented | Rejected:
@@ -131,7 +135,8 @@ class Rfc9421Scheme:
         if len(results) != 1:
             return None
         presented.results = results
-        return hashlib.sha256(presented.message.headers["signature"].encode()).digest()
+        signed = results[0].covered_components.items()
+        return "\n".join(f"{name}: {value}" for name, value in signed).encode()
 
     def why_not(self, presented: Presented) -> str:
         if not presented.has_url and _names_url(presented.message.headers):
@@ -183,6 +188,11 @@ def compile_rfc9421(table: Mapping[str, Any], *, public_url: str) -> Rfc9421Sche
         public_url=public_url,
     )
     parameters.close()
+    for name in result.required:
+        if not REQUIRED.fullmatch(name) or result.required.count(name) > 1:
+            raise ValueError(
+                f"kind rfc9421: require_components: {name!r} is no component's name in lower case, or stands twice"
+            )
     if not public_url and OF_URL & set(result.required):
         raise ValueError("what is signed holds the URL: set public_url to the one that the producer calls")
     return result

@@ -64,7 +64,7 @@ class Scheme(Protocol):
         ...
 
     def match(self, presented: Any, key: Any) -> bytes | None:
-        """The signature that this key made; None: it made none."""
+        """The signature that this key made, or what it signed where that has several; None: it made none."""
         ...
 
     def why_not(self, presented: Any) -> str:

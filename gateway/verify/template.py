@@ -22,6 +22,8 @@ MAC_ALGORITHMS = ("sha1", "sha256", "sha512", "plain-sha256")
 PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
 BODY = frozenset(("body", "body_sha256", "form_sorted"))
 """Placeholders that a changed body changes."""
+OWN_NAMES = frozenset((*BODY, "method", "url", "timestamp"))
+"""Placeholders that no variable may stand for: what is said of them would be said of something else."""
 
 
 class Unfit(Exception):
@@ -204,6 +206,7 @@ def _compile(
     parameters.close()
     names = set(PLACEHOLDER.findall(template))
     _check_template(names, template, variables, timestamp=timestamp)
+    _check_places(names, signatures, timestamp, digest_field=digest_field)
     if "url" in names and not public_url:
         raise ValueError("this producer signs the URL: set public_url to the one that it calls")
     return TemplateScheme(
@@ -226,7 +229,9 @@ def _compile(
 def _check_template(
     names: set[str], template: str, variables: Mapping[str, Selector], *, timestamp: Timestamp | None
 ) -> None:
-    known = {"body", "body_sha256", "form_sorted", "method", "url", *variables}
+    for name in sorted(set(variables) & OWN_NAMES):
+        raise ValueError(f"vars has {name!r}, which is what the request itself is called by")
+    known = {*OWN_NAMES - {"timestamp"}, *variables}
     if timestamp is not None:
         known.add("timestamp")
         if "timestamp" not in names and not (timestamp.is_in_body and "body" in names):
@@ -240,6 +245,18 @@ def _check_template(
         raise ValueError(f"vars has {name!r}, which does not stand in template")
     if not names or "{" in PLACEHOLDER.sub("", template):
         raise ValueError(f"template {template!r} has no placeholder, or a brace that begins none")
+
+
+def _check_places(
+    names: set[str], signatures: Signatures, timestamp: Timestamp | None, *, digest_field: str | None
+) -> None:
+    field = timestamp.field if timestamp is not None else None
+    if field is not None and (signatures.parse != "kv" or field == signatures.field):
+        raise ValueError(
+            f"timestamp.from 'field:{field.decode()}' needs parse = \"kv\", and another field than the signature's"
+        )
+    if digest_field is not None and "url" not in names:
+        raise ValueError("body_sha256_query is not signed: anybody could change it. template must have {url}")
 
 
 def _parts(template: str, variables: Mapping[str, Selector], *, decode_url: bool) -> tuple[Part, ...]:

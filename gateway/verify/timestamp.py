@@ -10,7 +10,7 @@ from typing import Any
 from gateway.model import Rejected
 from gateway.selector import Content, Selector
 from gateway.verify.encoding import whole_number
-from gateway.verify.parameters import Parameters
+from gateway.verify.parameters import HEADER_NAME, Parameters
 
 DEFAULT_TOLERANCE_SECONDS = 300
 DIGITS = {"s": 10, "ms": 13}
@@ -41,7 +41,8 @@ class Timestamp:
 
     @property
     def header(self) -> bytes | None:
-        return self._named("header:")
+        name = self._named("header:")
+        return None if name is None else name.lower()
 
     @property
     def field(self) -> bytes | None:
@@ -72,7 +73,10 @@ class Timestamp:
     def at(self, now: int) -> bytes:
         """`now`, in Unix seconds, as the producer would write it. Raise ValueError where it cannot be."""
         if self.unit == "rfc3339":
-            return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+            try:
+                return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+            except (ValueError, OverflowError, OSError):
+                raise ValueError("the time must be Unix seconds of a year up to 9999") from None
         written = str(now if self.unit == "s" else now * 1000).encode()
         if len(written) != DIGITS[self.unit]:
             raise ValueError("the time must be Unix seconds of ten digits")
@@ -96,7 +100,7 @@ class Timestamp:
         return str(value).encode("ascii", "replace")
 
     def _named(self, form: str) -> bytes | None:
-        return self.place.removeprefix(form).lower().encode() if self.place.startswith(form) else None
+        return self.place.removeprefix(form).encode() if self.place.startswith(form) else None
 
     def _form(self) -> str:
         if self.unit == "rfc3339":
@@ -112,6 +116,8 @@ def read_timestamp(parameters: Parameters) -> Timestamp | None:
     form, colon, name = place.partition(":")
     if form not in PLACES or not colon or not name:
         raise ValueError(f"timestamp.from {place!r} is none of {', '.join(f'{one}:NAME' for one in PLACES)}")
+    if form == "header" and not HEADER_NAME.fullmatch(name):
+        raise ValueError(f"timestamp.from: {name!r} is not a header's name")
     timestamp = Timestamp(
         place=place,
         selector=None if form == "field" else table.selector(place, "from"),
@@ -138,7 +144,7 @@ def with_value(body: bytes, path: str, text: str) -> bytes:
         place = place.get(key) if isinstance(place, dict) else None
     if not isinstance(place, dict) or last not in place:
         raise ValueError(f"this scheme signs within the body, and the body has no {path}")
-    place[last] = int(text) if isinstance(place[last], int) else text
+    place[last] = int(text) if type(place[last]) is int else text
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
