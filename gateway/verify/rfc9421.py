@@ -34,6 +34,8 @@ DEFAULT_AGE_SECONDS = 300
 OF_URL = frozenset(
     ("@target-uri", "@authority", "@scheme", "@host", "@path", "@query", "@query-param", "@request-target")
 )
+UNSIGNED_URL = "https://gateway.invalid/"
+"""The library wants one, though no signature that covers it gets there."""
 COMPONENT = re.compile(r'"(@?[a-z0-9-]+)"')
 REQUIRED = re.compile(r'@?[a-z0-9-]+|"@?[a-z0-9-]+"(;[a-z]+(="[^"\\]*")?)*')
 HEADERS = (b"signature-input", b"signature")
@@ -58,7 +60,8 @@ class _Resolver(HTTPSignatureKeyResolver):
 @dataclass(slots=True)
 class Presented:
     message: Any
-    has_url: bool
+    lacks_url: bool
+    """The URL is signed, and it is not configured."""
     results: Sequence[Any] = ()
     """What the library found to be signed, once a key has matched."""
 
@@ -111,13 +114,17 @@ class Rfc9421Scheme:
             )
         except UnicodeDecodeError:
             return Rejected("malformed", "a header is not ASCII, which no signature can cover")
-        url = signed_urls(self.public_url, webhook.query, variants=1)[0] if self.public_url else ""
+        names_url = _names_url(headers)
+        url = UNSIGNED_URL
+        if self.public_url and names_url:
+            url = signed_urls(self.public_url, webhook.query, variants=1)[0]
         return Presented(
-            SimpleNamespace(method=webhook.method, url=url, headers=headers), has_url=bool(self.public_url)
+            SimpleNamespace(method=webhook.method, url=url, headers=headers),
+            lacks_url=names_url and not self.public_url,
         )
 
     def match(self, presented: Presented, key: Any) -> bytes | None:
-        if not presented.has_url and _names_url(presented.message.headers):
+        if presented.lacks_url:
             return None
         try:
             results = key.verify(
@@ -139,7 +146,7 @@ class Rfc9421Scheme:
         return "\n".join(f"{name}: {value}" for name, value in signed).encode()
 
     def why_not(self, presented: Presented) -> str:
-        if not presented.has_url and _names_url(presented.message.headers):
+        if presented.lacks_url:
             return "the signature covers the URL: set public_url to the one that the producer calls"
         needed = f", or it does not cover {', '.join(self.required)}" if self.required else ""
         return f"no secret of this source made the signature{needed}, or it names another keyid or algorithm"
