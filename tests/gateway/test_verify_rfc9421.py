@@ -3,12 +3,12 @@
 import hashlib
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.model import Webhook
 from gateway.verify import compile_verifier
+from tests.support import message_signatures
+from tests.support.message_signatures import URL
 from tests.support.verifying import (
     BODY,
     NOW,
@@ -16,7 +16,6 @@ from tests.support.verifying import (
     accepted,
     ed25519,
     in_base64,
-    mac,
     p256,
     private_pem,
     public_pem,
@@ -25,7 +24,6 @@ from tests.support.verifying import (
     webhook,
 )
 
-URL = "https://gateway.example/webhooks/partner"
 KEY = b"a shared key"
 SECRET = in_base64(KEY)
 DIGEST = f"sha-256=:{in_base64(hashlib.sha256(BODY).digest())}:"
@@ -38,54 +36,9 @@ PRIVATE = {
 }
 
 
-def signature_of(algorithm, key, base):
-    """Made without the library that verifies."""
-    match algorithm:
-        case "hmac-sha256":
-            return mac(base, key=key)
-        case "ed25519":
-            return key.sign(base)
-        case "ecdsa-p256-sha256":
-            r, s = decode_dss_signature(key.sign(base, ec.ECDSA(hashes.SHA256())))
-            return r.to_bytes(32) + s.to_bytes(32)
-        case "rsa-pss-sha512":
-            return key.sign(base, padding.PSS(padding.MGF1(hashes.SHA512()), 64), hashes.SHA512())
-        case _:
-            return key.sign(base, padding.PKCS1v15(), hashes.SHA256())
-
-
-def signed(
-    covered=COVERED, *, algorithm="hmac-sha256", key=KEY, label="s", query="", headers=None, **parameters
-):
-    """The headers of a request. Of `parameters` (created, expires, keyid, alg, tag), those that are None are left out."""
+def signed(covered=COVERED, *, algorithm="hmac-sha256", key=KEY, headers=None, **parameters):
     headers = headers or {"content-digest": DIGEST, "x-event": "made"}
-    url = f"{URL}?{query}" if query else URL
-    derived = {
-        "@method": "POST",
-        "@target-uri": url,
-        "@authority": "gateway.example",
-        "@scheme": "https",
-        "@path": "/webhooks/partner",
-        "@query": f"?{query}",
-        "@request-target": url.removeprefix("https://gateway.example"),
-        '"@query-param";name="a"': query.removeprefix("a="),
-    }
-    parameters = {"created": NOW, "keyid": "k", "alg": algorithm} | parameters
-    names = [name if name.startswith('"') else f'"{name}"' for name in covered]
-    lines = [f"{name}: {(derived | headers)[key]}" for name, key in zip(names, covered, strict=True)]
-    written = [
-        f";{name}={value}" if isinstance(value, int) else f';{name}="{value}"'
-        for name, value in parameters.items()
-        if value is not None
-    ]
-    inner = f"({' '.join(names)}){''.join(written)}"
-    base = "\n".join([*lines, f'"@signature-params": {inner}'])
-    signature = signature_of(algorithm, key, base.encode())
-    return {
-        **headers,
-        "signature-input": f"{label}={inner}",
-        "signature": f"{label}=:{in_base64(signature)}:",
-    }
+    return message_signatures.signed(covered, headers, algorithm=algorithm, key=key, **parameters)
 
 
 def verifier_of(*secrets, public_url="", **parameters):
