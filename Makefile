@@ -3,6 +3,7 @@ PYTHON ?= python3
 AUDIO ?= tests/data/jfk.wav
 export AUDIO
 MINUTES ?= 10
+SECONDS ?= 60
 
 BIN := .venv/bin
 PYTHON_SOURCES = $(shell find gateway transcriber stack tests -name '*.py') pyproject.toml
@@ -11,7 +12,7 @@ PYTEST = $(BIN)/coverage run -m pytest || { rm -f .coverage; exit 1; }
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test test-system check bench storm
+.PHONY: help setup run demo test test-system check bench storm fuzz mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,3 +65,15 @@ bench: setup ## the benchmarks: a table with ratios, and docs/benchmarks.md; BEN
 
 storm: setup ## kill the gateway at random under load for MINUTES (default: 10), then reconcile; add SEED=n for the same dice
 	$(BIN)/python -m tests.support.storm --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
+
+fuzz: .venv-fuzz/installed ## fuzz the verifiers for SECONDS (default: 60), guided by what of them is reached
+	.venv-fuzz/bin/python -m tests.support.fuzzing "$(SECONDS)"
+
+.venv-fuzz/installed: requirements/fuzz.lock
+	@"$(PYTHON)" -m venv --clear .venv-fuzz
+	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes --only-binary :all: -r $<
+	@touch $@
+
+mutants: setup ## break the verifiers in one place after the other, and say what no test noticed
+	$(BIN)/python -m tests.support.mutants
