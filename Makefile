@@ -3,6 +3,7 @@ PYTHON ?= python3
 AUDIO ?= tests/data/jfk.wav
 export AUDIO
 MINUTES ?= 10
+SECONDS ?= 60
 
 BIN := .venv/bin
 PYTHON_SOURCES = $(shell find gateway transcriber stack tests -name '*.py') pyproject.toml
@@ -11,7 +12,7 @@ PYTEST = $(BIN)/coverage run -m pytest || { rm -f .coverage; exit 1; }
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test test-oracles test-system check bench storm
+.PHONY: help setup run demo test test-oracles test-system check bench storm fuzz mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +24,10 @@ setup: ## install what the locks say into .venv and convex/node_modules; the oth
 .venv/installed: MB = 300
 .venv-oracles/installed: requirements/oracles.lock
 .venv-oracles/installed: MB = 50
+.venv-fuzz/installed: requirements/fuzz.lock
+.venv-fuzz/installed: MB = 40
 
-.venv/installed .venv-oracles/installed:
+.venv/installed .venv-oracles/installed .venv-fuzz/installed:
 	@requirements/machine.sh "$(PYTHON)"
 	@echo "Installing the Python packages of $< (some $(MB) MB to fetch) ..."
 	@"$(PYTHON)" -m venv --clear $(@D)
@@ -72,3 +75,9 @@ bench: setup ## the benchmarks: a table with ratios, and docs/benchmarks.md; BEN
 
 storm: setup ## kill the gateway at random under load for MINUTES (default: 10), then reconcile; add SEED=n for the same dice
 	$(BIN)/python -m tests.support.storm --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
+
+fuzz: .venv-fuzz/installed ## fuzz the verifiers for SECONDS (default: 60), guided by what of them is reached
+	.venv-fuzz/bin/python -m tests.support.fuzzing "$(SECONDS)"
+
+mutants: setup ## break the verifiers in one place after the other, and say what no test noticed
+	$(BIN)/python -m tests.support.mutants

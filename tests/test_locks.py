@@ -41,6 +41,11 @@ def test_a_service_is_tested_with_the_versions_that_its_image_gets(service: str)
     assert pins(service).items() <= pins("dev").items()
 
 
+def test_the_fuzzer_runs_with_the_versions_that_the_gateway_gets() -> None:
+    assert pins("gateway").items() <= pins("fuzz").items()
+    assert _unmet(PROJECT["dependency-groups"]["fuzz"], pins("fuzz")) == []
+
+
 def test_what_is_installed_is_what_the_dev_lock_says() -> None:
     assert {name: version(name) for name in pins("dev")} == pins("dev")
 

@@ -15,6 +15,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 from gateway.verify.encoding import DECODERS
+from gateway.verify.keys import LEAST_RSA_BITS, is_short
 from gateway.verify.parameters import Parameters, usable
 from gateway.verify.scheme import Confirmed, Signed, one_header
 
@@ -67,6 +68,8 @@ class JwtScheme:
             }
         except (InvalidKeyError, UnsupportedAlgorithm, ValueError, TypeError, PyJWTError):
             raise ValueError(f"a secret is no key for {', '.join(self.algorithms)}") from None
+        if any(is_short(key) for key in keys.values()):
+            raise ValueError(f"a secret is an RSA key of less than {LEAST_RSA_BITS} bits")
         return keys
 
     def read(self, content: Content) -> Presented | Rejected:

@@ -113,12 +113,17 @@ def _is_utf8(message: bytes) -> bool:
     return True
 
 
+def is_short(key: object) -> bool:
+    """Whether it is an RSA key that can be broken."""
+    return isinstance(key, rsa.RSAPublicKey) and key.key_size < LEAST_RSA_BITS
+
+
 def _fits(key: Any, algorithm: str) -> bool:
     match algorithm:
         case "ed25519":
             return isinstance(key, Ed25519PublicKey)
         case "rsa-sha256":
-            return isinstance(key, rsa.RSAPublicKey) and key.key_size >= LEAST_RSA_BITS
+            return isinstance(key, rsa.RSAPublicKey) and not is_short(key)
         case _:
             return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1"
 

@@ -34,7 +34,7 @@ class Parameters:
         return self.text(key) if key in self._table else None
 
     def may_be_empty(self, key: str, default: str) -> str:
-        return self.text(key, default) if self._take(key, default) else ""
+        return self.text(key, default) if self._take(key, default) != "" else ""
 
     def choice(self, key: str, choices: Iterable[str], default: str | None = None) -> str:
         value = self.text(key, default)

@@ -18,6 +18,7 @@ from http_message_signatures.exceptions import HTTPMessageSignaturesException
 from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 from gateway.verify.encoding import DECODERS
+from gateway.verify.keys import LEAST_RSA_BITS, is_short
 from gateway.verify.parameters import Parameters, no_public_key, usable
 from gateway.verify.scheme import Confirmed, Signed
 from gateway.verify.url import signed_urls
@@ -34,6 +35,7 @@ OF_URL = frozenset(
     ("@target-uri", "@authority", "@scheme", "@host", "@path", "@query", "@query-param", "@request-target")
 )
 COMPONENT = re.compile(r'"(@?[a-z0-9-]+)"')
+REQUIRED = re.compile(r'@?[a-z0-9-]+|"@?[a-z0-9-]+"(;[a-z]+(="[^"\\]*")?)*')
 HEADERS = (b"signature-input", b"signature")
 NO_URL = "https://unknown.invalid/"
 """The library wants one for every request; no signature that covers it is looked at."""
@@ -58,7 +60,8 @@ class _Resolver(HTTPSignatureKeyResolver):
 @dataclass(slots=True)
 class Presented:
     message: Any
-    has_url: bool
+    lacks_url: bool
+    """The URL is signed, and it is not configured."""
     results: Sequence[Any] = ()
     """What the library found to be signed, once a key has matched."""
 
@@ -91,9 +94,11 @@ class Rfc9421Scheme:
             verifier = _Verifier(
                 signature_algorithm=ALGORITHMS[self.algorithm], key_resolver=_Resolver(self.keyid, key)
             )
-            ALGORITHMS[self.algorithm](public_key=key)
+            loaded = getattr(ALGORITHMS[self.algorithm](public_key=key), "public_key", None)
         except (HTTPMessageSignaturesException, UnsupportedAlgorithm, ValueError, TypeError):
             raise ValueError(f"a secret is no key for {self.algorithm}") from None
+        if is_short(loaded):
+            raise ValueError(f"a secret is an RSA key of less than {LEAST_RSA_BITS} bits")
         return verifier
 
     def read(self, content: Content) -> Presented | Rejected:
@@ -109,13 +114,17 @@ class Rfc9421Scheme:
         for name in HEADERS:
             if name.decode() not in headers:
                 return Rejected("malformed", f"the {name.decode()} header is not ASCII")
-        url = signed_urls(self.public_url, webhook.query, variants=1)[0] if self.public_url else NO_URL
+        names_url = _names_url(headers)
+        url = NO_URL
+        if self.public_url and names_url:
+            url = signed_urls(self.public_url, webhook.query, variants=1)[0]
         return Presented(
-            SimpleNamespace(method=webhook.method, url=url, headers=headers), has_url=bool(self.public_url)
+            SimpleNamespace(method=webhook.method, url=url, headers=headers),
+            lacks_url=names_url and not self.public_url,
         )
 
     def match(self, presented: Presented, key: Any) -> bytes | None:
-        if not presented.has_url and _names_url(presented.message.headers):
+        if presented.lacks_url:
             return None
         try:
             results = key.verify(
@@ -137,7 +146,7 @@ class Rfc9421Scheme:
         return "\n".join(f"{name}: {value}" for name, value in covered.items()).encode()
 
     def why_not(self, presented: Presented) -> str:
-        if not presented.has_url and _names_url(presented.message.headers):
+        if presented.lacks_url:
             return "the signature covers the URL: set public_url to the one that the producer calls"
         needed = f", or it does not cover {', '.join(self.required)}" if self.required else ""
         return f"no secret of this source made the signature{needed}, or it names another keyid or algorithm"
@@ -187,6 +196,11 @@ def compile_rfc9421(table: Mapping[str, Any], *, public_url: str) -> Rfc9421Sche
         public_url=public_url,
     )
     parameters.close()
+    for name in result.required:
+        if not REQUIRED.fullmatch(name) or result.required.count(name) > 1:
+            raise ValueError(
+                f"kind rfc9421: require_components: {name!r} is no component's name in lower case, or stands twice"
+            )
     if not public_url and OF_URL & set(result.required):
         raise ValueError("what is signed holds the URL: set public_url to the one that the producer calls")
     return result

@@ -121,6 +121,8 @@ def read_signatures(parameters: Parameters) -> Signatures:
         raise ValueError(f'prefix has no meaning with parse = "{parse}"')
     if parse != "kv" and "field" in parameters:
         raise ValueError(f'field has no meaning with parse = "{parse}"')
+    if parse not in ("kv", "list") and "item_sep" in parameters:
+        raise ValueError(f'item_sep has no meaning with parse = "{parse}"')
     encoding = parameters.choice("encoding", tuple(DECODERS), "hex")
     return Signatures(
         place=header.decode() if header else selector.text if selector else "",

@@ -214,10 +214,7 @@ def _compile(
     parameters.close()
     names = set(PLACEHOLDER.findall(template))
     _check_template(names, template, variables, timestamp=timestamp)
-    if digest_field is not None and "url" not in names:
-        raise ValueError(
-            "body_sha256_query has a meaning only where the URL is signed: {url} must stand in template"
-        )
+    _check_places(names, signatures, timestamp, digest_field=digest_field)
     if "url" in names and not public_url:
         raise ValueError("this producer signs the URL: set public_url to the one that it calls")
     return TemplateScheme(
@@ -276,6 +273,18 @@ def _unsignable(variables: Mapping[str, Selector]) -> str | None:
     if any(one.text.startswith("query:") for one in variables.values()):
         return "this scheme signs a field of the query, where the gateway writes none"
     return None
+
+
+def _check_places(
+    names: set[str], signatures: Signatures, timestamp: Timestamp | None, *, digest_field: str | None
+) -> None:
+    field = timestamp.field if timestamp is not None else None
+    if field is not None and (signatures.parse != "kv" or field == signatures.field):
+        raise ValueError(
+            f"timestamp.from 'field:{field.decode()}' needs parse = \"kv\", and another field than the signature's"
+        )
+    if digest_field is not None and "url" not in names:
+        raise ValueError("body_sha256_query is not signed: anybody could change it. template must have {url}")
 
 
 def _parts(template: str, variables: Mapping[str, Selector], *, decode_url: bool) -> tuple[Part, ...]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from gateway.model import Rejected
 from gateway.selector import Content, Selector
 from gateway.verify.encoding import whole_number
-from gateway.verify.parameters import Parameters
+from gateway.verify.parameters import HEADER_NAME, Parameters
 
 DECODER = json.JSONDecoder(parse_int=str, parse_float=str)  # for places alone
 SPACE = re.compile(r"[ \t\n\r]*", re.ASCII)
@@ -42,7 +42,8 @@ class Timestamp:
 
     @property
     def header(self) -> bytes | None:
-        return self._named("header:")
+        name = self._named("header:")
+        return None if name is None else name.lower()
 
     @property
     def field(self) -> bytes | None:
@@ -73,7 +74,10 @@ class Timestamp:
     def at(self, now: int) -> bytes:
         """`now`, in Unix seconds, as the producer would write it. Raise ValueError where it cannot be."""
         if self.unit == "rfc3339":
-            return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+            try:
+                return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+            except (ValueError, OverflowError, OSError):
+                raise ValueError("the time must be Unix seconds of a year up to 9999") from None
         written = str(now if self.unit == "s" else now * 1000).encode()
         if len(written) != DIGITS[self.unit]:
             raise ValueError("the time must be Unix seconds of ten digits")
@@ -97,7 +101,7 @@ class Timestamp:
         return str(value).encode("ascii", "replace")
 
     def _named(self, form: str) -> bytes | None:
-        return self.place.removeprefix(form).lower().encode() if self.place.startswith(form) else None
+        return self.place.removeprefix(form).encode() if self.place.startswith(form) else None
 
     def _form(self) -> str:
         if self.unit == "rfc3339":
@@ -113,6 +117,8 @@ def read_timestamp(parameters: Parameters) -> Timestamp | None:
     form, colon, name = place.partition(":")
     if form not in PLACES or not colon or not name:
         raise ValueError(f"timestamp.from {place!r} is none of {', '.join(f'{one}:NAME' for one in PLACES)}")
+    if form == "header" and not HEADER_NAME.fullmatch(name):
+        raise ValueError(f"timestamp.from: {name!r} is not a header's name")
     timestamp = Timestamp(
         place=place,
         selector=None if form == "field" else table.selector(place, "from"),

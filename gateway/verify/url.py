@@ -62,4 +62,5 @@ def _other_port(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc
     default = f"{host}:{DEFAULT_PORTS.get(parts.scheme, 443)}"
-    return url.replace(host, default if parts.port is None else host.rpartition(":")[0], 1)
+    other = default if parts.port is None else host.rpartition(":")[0]
+    return url.replace(f"//{host}", f"//{other}", 1)

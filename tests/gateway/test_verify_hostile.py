@@ -308,7 +308,7 @@ def test_a_token_is_over_when_it_says_so_however_old_it_may_be():
         ),
         (
             {"template": "{id}", "vars": {"id": "header:x-b"}, "body_sha256_query": "h"},
-            "{url} must stand in template",
+            "template must have {url}",
         ),
     ],
 )
