@@ -70,7 +70,7 @@ def explain(case: Case, rejected: Rejected, *, verify: Verify) -> str:
         case "too_old" | "too_new":
             return f"{rejected.detail}{_of_the_time(rejected, case.now)}"
         case "missing_header":
-            return f"{rejected.detail}{_of_other_headers(case)}"
+            return f"{rejected.detail}{_of_other_headers(case, rejected)}"
         case "bad_signature" | "malformed":
             found = next(_mistakes(case, verify), None) or next(_looks(case), None)
             return f"{rejected.detail}. {found}" if found else rejected.detail
@@ -88,8 +88,12 @@ def _of_the_time(rejected: Rejected, now: int) -> str:
     return f"{span}. The signature is right: to judge it as of then, use --at {now - off}; else look at the clocks"
 
 
-def _of_other_headers(case: Case) -> str:
+def _of_other_headers(case: Case, rejected: Rejected) -> str:
     here = {name.lower().decode("latin-1") for name, _ in case.webhook.headers}
+    wanted = re.search(r"there is no ([^ ]+) header", rejected.detail)
+    for name in sorted(here, key=len, reverse=True):
+        if wanted is not None and "sign" in name and wanted[1].startswith(f"{name}-"):
+            return f". It has {name}, an older and weaker form, which does not count"
     for name, preset in PRESETS.items():
         header = preset.verify.get("header") or f"{preset.verify.get('prefix', '')}signature"
         if header in here and "signature" in header:

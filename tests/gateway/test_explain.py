@@ -122,6 +122,13 @@ def test_a_request_of_another_producer_is_told_by_its_header():
     assert "The request has x-hub-signature-256, as of the preset 'github'" in text
 
 
+def test_an_older_form_of_the_signature_is_told_apart_from_none():
+    text = explained(GITHUB, Webhook(((b"X-Hub-Signature", b"sha1=00"),), b"", BODY))
+    assert text == (
+        "there is no x-hub-signature-256 header. It has x-hub-signature, an older and weaker form, which does not count"
+    )
+
+
 def test_a_request_without_any_signature_is_called_so():
     assert "It carries no signature at all" in explained(STRIPE, Webhook((), b"", BODY))
     alike = explained(STRIPE, Webhook(((b"X-Sign", b"1"),), b"", BODY))
