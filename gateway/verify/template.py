@@ -2,38 +2,23 @@
 
 import hashlib
 import hmac
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from gateway.model import Rejected, Webhook
-from gateway.selector import Content, Selector
+from gateway.selector import Content
 from gateway.verify.encoding import DECODERS, from_hex
 from gateway.verify.keys import KEY_ENCODINGS, NEEDED, HashKey, MacKey, PublicKey, public_key
+from gateway.verify.message import Parts, Template, Unfit, compile_template
 from gateway.verify.parameters import Parameters, no_public_key, usable
 from gateway.verify.scheme import Confirmed, Signed
 from gateway.verify.signature import Signatures, read_signatures
 from gateway.verify.timestamp import Timestamp, read_timestamp
-from gateway.verify.url import NOT_IN_A_QUERY, form_sorted, hubspot_decoded, signed_urls
+from gateway.verify.url import NOT_IN_A_QUERY, signed_urls
 
 MAC_ALGORITHMS = ("sha1", "sha256", "sha512", "plain-sha256")
-BESIDE = re.compile(r"[A-Za-z0-9_=+/-]+", re.ASCII)
-"""What a variable may be that has nothing between it and the next placeholder: no JSON begins so, and no time has a colon there."""
-PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
-BODY = frozenset(("body", "body_sha256", "form_sorted"))
-"""Placeholders that a changed body changes."""
-RESERVED = BODY | {"method", "url", "timestamp"}
-"""Placeholders that have their own meaning."""
-
-
-class Unfit(Exception):
-    """What is signed cannot be put together from this request."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.rejected = Rejected("malformed", detail)
 
 
 @dataclass(slots=True)
@@ -44,25 +29,11 @@ class Presented:
     timestamp: bytes | None
 
 
-@dataclass(slots=True)
-class Parts:
-    """What the placeholders of one request stand for."""
-
-    content: Content
-    timestamp: bytes | None
-    url: str
-    body: bytes
-
-
-Part = bytes | Callable[[Parts], bytes]
-"""Of a template: what stands there as it is, or what is put there."""
-
-
 @dataclass(frozen=True, slots=True)
 class TemplateScheme:
     signatures: Signatures
     timestamp: Timestamp | None
-    parts: tuple[Part, ...]
+    template: Template
     make_key: Callable[[str], Any]
     public_url: str
     url_variants: int
@@ -141,7 +112,7 @@ class TemplateScheme:
             body = self.timestamp.put_into(body, timestamp)
         content = Content(Webhook(webhook.headers, webhook.query, body, webhook.method))
         try:
-            message = self._message(Parts(content, timestamp, url, body))
+            message = self.template.fill(Parts(content, timestamp, url, body))
         except Unfit as unfit:
             raise ValueError(unfit.rejected.detail) from None
         signature = key.sign(message)
@@ -152,16 +123,11 @@ class TemplateScheme:
     def _messages(self, content: Content, timestamp: bytes | None) -> list[bytes]:
         webhook = content.webhook
         if not self.public_url:
-            return [self._message(Parts(content, timestamp, "", webhook.body))]
+            return [self.template.fill(Parts(content, timestamp, "", webhook.body))]
         if NOT_IN_A_QUERY.search(webhook.query):
             raise Unfit("the query has a character that no URL has, and could be the beginning of a body")
         urls = signed_urls(self.public_url, webhook.query, variants=self.url_variants)
-        return [self._message(Parts(content, timestamp, url, webhook.body)) for url in urls]
-
-    def _message(self, parts: Parts) -> bytes:
-        if len(self.parts) == 1 and not isinstance(self.parts[0], bytes):
-            return self.parts[0](parts)
-        return b"".join([part if isinstance(part, bytes) else part(parts) for part in self.parts])
+        return [self.template.fill(Parts(content, timestamp, url, webhook.body)) for url in urls]
 
     def _has_digest(self, content: Content, field: str) -> bool:
         values = content.query.get(field, [])
@@ -212,71 +178,34 @@ def _compile(
     variants = parameters.number("max_url_variants", 1, least=1, most=2)
     digest_field = parameters.optional("body_sha256_query")
     parameters.close()
-    names = set(PLACEHOLDER.findall(template))
-    _check_template(names, template, variables, timestamp=timestamp)
+    filled = compile_template(template, variables, timestamp=timestamp, decode_url=url_decode is not None)
+    names = filled.names
     _check_places(names, signatures, timestamp, digest_field=digest_field)
     if "url" in names and not public_url:
         raise ValueError("this producer signs the URL: set public_url to the one that it calls")
     return TemplateScheme(
         signatures=signatures,
         timestamp=timestamp,
-        parts=_parts(template, variables, decode_url=url_decode is not None),
+        template=filled,
         make_key=make_key,
         public_url=public_url if "url" in names else "",
         url_variants=variants,
         body_digest_field=digest_field,
         signs_method="method" in names,
-        signed_headers=tuple(
-            one.text.removeprefix("header:").lower().encode()
-            for one in variables.values()
-            if one.text.startswith("header:")
-        ),
-        covers_body=bool(names & BODY) or digest_field is not None,
+        signed_headers=filled.headers,
+        covers_body=filled.covers_body or digest_field is not None,
         required_headers=tuple(
             name for name in (signatures.header, timestamp.header if timestamp else None) if name
         ),
         unsignable=unsignable
         or signatures.unsignable
         or (timestamp.unsignable if timestamp else None)
-        or _unsignable(variables),
+        or filled.unsignable,
     )
 
 
-def _check_template(
-    names: set[str], template: str, variables: Mapping[str, Selector], *, timestamp: Timestamp | None
-) -> None:
-    for name in sorted(RESERVED & set(variables)):
-        raise ValueError(f"vars has {name!r}, which {{{name}}} stands for already: choose another name")
-    known = {*BODY, "method", "url", *variables}
-    if timestamp is not None:
-        known.add("timestamp")
-        if "timestamp" not in names and not (timestamp.is_in_body and "body" in names):
-            raise ValueError(
-                "timestamp is not signed: anybody could change it. It must stand in template as {timestamp}, "
-                "or in a body that is signed"
-            )
-    for name in sorted(names - known):
-        raise ValueError(f"template has {{{name}}}, which is none of {', '.join(sorted(known))}")
-    for name in sorted(set(variables) - names):
-        raise ValueError(f"vars has {name!r}, which does not stand in template")
-    pieces = PLACEHOLDER.split(template)
-    for first, between, second in zip(pieces[1::2], pieces[2::2], pieces[3::2], strict=False):
-        if not between and {first, second} <= set(variables):
-            raise ValueError(
-                f"template has nothing between {{{first}}} and {{{second}}}: one could be taken for the other"
-            )
-    if not names or "{" in PLACEHOLDER.sub("", template):
-        raise ValueError(f"template {template!r} has no placeholder, or a brace that begins none")
-
-
-def _unsignable(variables: Mapping[str, Selector]) -> str | None:
-    if any(one.text.startswith("query:") for one in variables.values()):
-        return "this scheme signs a field of the query, where the gateway writes none"
-    return None
-
-
 def _check_places(
-    names: set[str], signatures: Signatures, timestamp: Timestamp | None, *, digest_field: str | None
+    names: frozenset[str], signatures: Signatures, timestamp: Timestamp | None, *, digest_field: str | None
 ) -> None:
     field = timestamp.field if timestamp is not None else None
     if field is not None and (signatures.parse != "kv" or field == signatures.field):
@@ -285,53 +214,6 @@ def _check_places(
         )
     if digest_field is not None and "url" not in names:
         raise ValueError("body_sha256_query is not signed: anybody could change it. template must have {url}")
-
-
-def _parts(template: str, variables: Mapping[str, Selector], *, decode_url: bool) -> tuple[Part, ...]:
-    makers: dict[str, Callable[[Parts], bytes]] = {
-        "body": lambda parts: parts.body,
-        "body_sha256": lambda parts: hashlib.sha256(parts.body).hexdigest().encode(),
-        "form_sorted": _form_sorted,
-        "method": lambda parts: parts.content.webhook.method.encode(),
-        "url": (lambda parts: hubspot_decoded(parts.url).encode())
-        if decode_url
-        else lambda p: p.url.encode(),
-        "timestamp": _timestamp,
-    }
-    pieces = PLACEHOLDER.split(template)  # text, name, text, name, …, text
-    beside = {name for side in (1, -1) for name in _beside(pieces[::side])}
-    for name, selector in variables.items():
-        makers[name] = partial(_variable, selector, is_beside=name in beside)
-    return tuple(
-        makers[piece] if index % 2 else piece.encode() for index, piece in enumerate(pieces) if piece
-    )
-
-
-def _beside(pieces: Sequence[str]) -> list[str]:
-    """The placeholders that another one follows with nothing between them."""
-    return [name for name, between in zip(pieces[1:-2:2], pieces[2::2], strict=False) if not between]
-
-
-def _form_sorted(parts: Parts) -> bytes:
-    sorted_ = form_sorted(parts.body)
-    if sorted_ is None:
-        raise Unfit("the body is not a form as this producer writes it")
-    return sorted_
-
-
-def _timestamp(parts: Parts) -> bytes:
-    if parts.timestamp is None:
-        raise Unfit("there is no time")
-    return parts.timestamp
-
-
-def _variable(selector: Selector, parts: Parts, *, is_beside: bool) -> bytes:
-    value = selector.find(parts.content)
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise Unfit(f"there is no {selector.text}, or more than one")
-    if is_beside and not BESIDE.fullmatch(str(value)):
-        raise Unfit(f"{selector.text} has a character that could belong to what is signed beside it")
-    return str(value).encode("latin-1" if selector.text.startswith("header:") else "utf-8", "replace")
 
 
 def _mac_key(secret: str, *, algorithm: str, encoding: str, strip: str) -> MacKey | HashKey:
