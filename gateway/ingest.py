@@ -10,6 +10,7 @@ from typing import Protocol
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.answer import Stored, refusal, shaken
 from gateway.clock import Clock
 from gateway.config import Networks, Source
 from gateway.door import Door
@@ -21,14 +22,12 @@ from gateway.model import (
     Event,
     EventId,
     Rejected,
-    RejectionReason,
     SourceName,
     VerifiedWebhook,
     Webhook,
 )
 from gateway.pace import Bucket
 from gateway.patience import Patience
-from gateway.problem import problem
 from gateway.reading import Reading
 from gateway.route import Router
 from gateway.verify import Verifier
@@ -38,23 +37,6 @@ PATH = "/webhooks/"
 """What follows it is the name of a source."""
 ANSWER_SECONDS = 1.0
 """Producers give an answer between one and a few seconds; after this they are asked to come again."""
-UNAUTHORIZED = "The request could not be authenticated. The reason is in the gateway's log."
-
-
-class Stored:
-    """The answer to a webhook that is on disk."""
-
-    def __init__(self, accepted: Accepted) -> None:
-        reused = ',"id_reused":true' if accepted.id_reused else ""
-        self._body = f'{{"event_id":"{accepted.event_id}","status":"{accepted.status}"{reused}}}'.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI application
-        headers = [
-            (b"content-length", b"%d" % len(self._body)),
-            (b"content-type", b"application/json"),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": self._body})
 
 
 class Accepts(Protocol):
@@ -189,10 +171,7 @@ class Ingest:
             return self._refuse(source, reply)
         self._webhooks[source, "handshake"].inc()
         emit("handshake.answered", source=source)
-        headers = {name.decode(): value.decode("latin-1") for name, value in reply.headers}
-        if reply.body:
-            headers |= {"content-type": reply.content_type, "x-content-type-options": "nosniff"}
-        return Response(reply.body, reply.status, headers=headers)
+        return shaken(reply)
 
     def _try_shadows(self, source: Source, received: Webhook, verified: VerifiedWebhook) -> None:
         """Counts what secrets and a scheme that are only tried would have done with it."""
@@ -276,30 +255,10 @@ class Ingest:
             reason=rejected.reason,
             detail=rejected.detail,
         )
-        return _refusal(rejected)
+        return refusal(rejected)
 
 
 def _without_credential(shadow: Verifier, verified: VerifiedWebhook) -> VerifiedWebhook:
     """A scheme that is only tried has secrets too."""
     webhook = shadow.without_credential(verified.webhook)
     return dataclasses.replace(verified, webhook=webhook, content=verified.content.of(webhook))
-
-
-def _refusal(rejected: Rejected) -> ASGIApp:
-    """What the sender is told. One answer for every failure to authenticate, so that it teaches a forger nothing."""
-    sentence = f"{rejected.detail[0].upper()}{rejected.detail[1:]}."
-    again = {"retry-after": str(rejected.retry_after_seconds)}
-    answers: dict[RejectionReason, tuple[int, str, dict[str, str]]] = {
-        "unknown_source": (
-            404,
-            "There is no source of this name; the URL is /webhooks/ and a source's name.",
-            {},
-        ),
-        "method": (405, "Webhooks are sent by POST.", {"allow": "POST"}),
-        "too_slow": (408, sentence, {"connection": "close"}),
-        "too_large": (413, sentence, {"connection": "close"}),
-        "rate_limited": (429, f"{sentence} Send it again after a while.", again),
-        "unavailable": (503, "The event could not be stored now; send it again.", again),
-    }
-    status, text, headers = answers.get(rejected.reason, (401, UNAUTHORIZED, {}))
-    return problem(status, text, headers=headers)
