@@ -178,8 +178,7 @@ def _past_space(document: str, at: int) -> int:
 def _rfc3339_seconds(written: bytes) -> int | None:
     if not RFC3339.fullmatch(written):
         return None
-    text = re.sub(r"\.[0-9]+", "", written.decode())
     try:
-        return int(datetime.fromisoformat(text).timestamp())
+        return int(datetime.fromisoformat(written.decode()).timestamp())
     except (ValueError, OverflowError):
         return None

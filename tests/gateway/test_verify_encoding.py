@@ -57,3 +57,9 @@ def test_a_secret_is_used_as_it_is_and_a_key_in_pem_may_end_in_a_line():
     for text in ("\ts", "s\N{NO-BREAK SPACE}", "\n-----BEGIN PUBLIC KEY-----"):
         with pytest.raises(ValueError, match="white space"):
             usable(text)
+
+
+def test_padding_is_whole_or_not_there_and_nothing_else_is_taken_off():
+    assert DECODERS["base64url"](b"QQ") == DECODERS["base64url"](b"QQ==") == b"A"
+    assert DECODERS["base64url"](b"QQ=") is None
+    assert ENCODERS["base64url"](DECODERS["base64"](b"AAAx")) == b"AAAx"

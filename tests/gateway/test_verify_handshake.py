@@ -7,10 +7,11 @@ import pytest
 from gateway.model import Rejected, Webhook
 from gateway.selector import Content
 from gateway.verify import Secret
-from gateway.verify.handshake import HANDSHAKES, LONGEST_CHALLENGE, NO_HANDSHAKE, Asked, Reply
+from gateway.verify.handshake import HANDSHAKES, NO_HANDSHAKE, Asked, Reply
 from tests.support.verifying import in_base64, mac
 
 SECRET = "shared"
+LONGEST_CHALLENGE = 4096
 ONE = (Secret(SECRET),)
 
 
@@ -36,6 +37,12 @@ def test_a_question_is_asked_before_or_after_the_signature_is_checked():
     for name, handshake in HANDSHAKES.items():
         assert (handshake.before is None) != (handshake.after is None), name
     assert (NO_HANDSHAKE.before, NO_HANDSHAKE.after, NO_HANDSHAKE.methods) == (None, None, frozenset())
+
+
+def test_an_answer_is_200_and_text_without_headers_where_nothing_else_is_said():
+    reply = Reply()
+    assert (reply.status, reply.body, reply.headers) == (200, b"", ())
+    assert reply.content_type == "text/plain; charset=utf-8"
 
 
 @pytest.mark.parametrize(
@@ -169,6 +176,7 @@ META = b"hub.mode=subscribe&hub.challenge=c%20d&hub.verify_token=shared"
 
 def test_meta_is_told_its_challenge_for_a_secret_or_for_the_configured_token_alone():
     assert meta(META) == Reply(200, b"c d")
+    assert meta(META + b"&x=1" * 97) == Reply(200, b"c d")
     assert meta(META, secrets=(Secret("other"), Secret(SECRET))) == Reply(200, b"c d")
     assert meta(META, secrets=(), verify_token=SECRET) == Reply(200, b"c d")
     sentence = "hub.verify_token is not the configured verify_token"
@@ -189,7 +197,7 @@ def test_meta_is_told_its_challenge_for_a_secret_or_for_the_configured_token_alo
         META.replace(b"&hub.verify_token=shared", b""),
         META + b"&hub.verify_token=shared",
         META + b"&hub.challenge=x",
-        META + b"&x=1" * 100,
+        META + b"&x=1" * 98,
         META + b"\xff",
         META.replace(b"c%20d", b"x" * (LONGEST_CHALLENGE + 1)),
     ],

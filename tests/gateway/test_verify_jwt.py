@@ -84,6 +84,24 @@ def test_a_token_may_choose_among_the_configured_algorithms():
     assert judgement(token(algorithm="HS384"), verifier=verifier)[0] == "bad_signature"
 
 
+def test_the_name_of_an_algorithm_is_told_up_to_twenty_characters():
+    verifier = verifier_of(algorithms=["HS256", "HS512"])
+    for length in (19, 20, 21, 500):
+        assert judgement(unsigned({"alg": "x" * length}), verifier=verifier) == (
+            "bad_signature",
+            f"the token is signed by {'x' * min(length, 20)!r}, and only HS256, HS512 will do",
+        )
+
+
+def test_a_short_secret_is_not_warned_of_at_every_token():
+    accepted(verify(short_token(), verifier=verifier_of("short")))
+
+
+def short_token():
+    signed = ".".join(in_base64url(json.dumps(part).encode()) for part in ({"alg": "HS256"}, {"iat": NOW}))
+    return f"{signed}.{in_base64url(mac(signed.encode(), key=b'short'))}"
+
+
 def unsigned(header, claims=None):
     parts = [json.dumps(part).encode() for part in (header, {"iat": NOW} if claims is None else claims)]
     return ".".join([*(in_base64url(part) for part in parts), ""])
@@ -371,6 +389,10 @@ NAMES = "HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, E
         ({"algorithms": "HS256"}, "kind jwt: algorithms must be a list of texts"),
         ({"algorithms": [7]}, "kind jwt: algorithms must be a list of texts"),
         (
+            {"algorithms": NAMES.split(", ")},
+            "kind jwt: algorithms with a shared and with a public key cannot be mixed",
+        ),
+        (
             {"algorithms": ["HS256", "RS256"]},
             "kind jwt: algorithms with a shared and with a public key cannot be mixed",
         ),
@@ -413,6 +435,11 @@ def test_a_parameter_that_does_not_fit_is_a_fault(parameters, sentence):
 def test_a_token_that_ends_is_enough(required):
     verifier_of(require=[required])
     verifier_of(require=["jti"], body_hash_claim="hash")
+
+
+def test_all_the_algorithms_are_named_that_a_secret_is_no_key_for():
+    with pytest.raises(ValueError, match=r"^a secret is no key for RS256, PS256$"):
+        verifier_of(SENSITIVE, algorithms=["RS256", "PS256"])
 
 
 def unknown_curve():

@@ -248,7 +248,16 @@ def test_a_query_that_no_url_has_is_refused(query):
     assert judgement(headers, query=query, verifier=verifier_of(public_url=URL)) == ("bad_signature", FORGED)
 
 
+def test_a_query_that_no_url_has_is_no_fault_of_a_signature_that_does_not_cover_it():
+    accepted(verify(signed(), query=b"a= \xff", verifier=verifier_of(public_url=URL)))
+    accepted(verify(signed(), query=b"a= \xff"))
+
+
 # Headers.
+
+
+def test_white_space_around_a_header_is_no_part_of_it():
+    accepted(verify({**signed(), "x-event": " made\t"}))
 
 
 @pytest.mark.parametrize("name", ["signature", "signature-input"])

@@ -117,13 +117,13 @@ def test_a_shadow_alone_lets_nothing_in():
 
 @pytest.mark.parametrize("secrets", [(), (Secret(SECRET, shadow=True),)])
 def test_a_source_without_a_secret_that_counts_is_a_fault(secrets):
-    with pytest.raises(ValueError, match="at least one secret is needed that is not a shadow"):
+    with pytest.raises(ValueError, match=r"^at least one secret is needed that is not a shadow$"):
         standard(*secrets)
 
 
 def test_the_seventeenth_secret_is_a_fault():
     standard(*[SECRET] * 16)
-    with pytest.raises(ValueError, match="there are more than 16 secrets: each is tried for every forgery"):
+    with pytest.raises(ValueError, match=r"there are more than 16 secrets: each is tried for every forgery$"):
         standard(*[SECRET] * 17)
 
 
@@ -144,7 +144,7 @@ def test_what_is_signed_anew_is_signed_by_the_first_secret_that_counts():
 def test_nothing_is_signed_anew_while_no_secret_counts():
     verifier = standard(Secret(SECRET, not_before=NOW + 1))
     assert verifier.unsignable is None
-    with pytest.raises(ValueError, match="none of the source's secrets counts now"):
+    with pytest.raises(ValueError, match=r"none of the source's secrets counts now$"):
         verifier.sign(webhook({"webhook-id": "a"}), now=NOW, url="")
 
 
@@ -167,8 +167,10 @@ def test_a_shadow_that_could_sign_makes_no_source_of_public_keys_signable():
 )
 def test_no_secret_is_shown(parameters):
     secret = Secret(SENSITIVE)
+    assert repr(secret) == "Secret()"
     verifier = compile_verifier(parameters, [secret])
-    assert SENSITIVE not in repr([secret, verifier, verifier.keys])
+    assert SENSITIVE not in repr([secret, verifier])
+    assert repr(verifier.keys) == "(SecretKey(),)"
 
 
 def test_nothing_is_asked_where_the_source_is_open():
@@ -183,10 +185,12 @@ def test_nothing_is_asked_where_the_source_is_open():
 
 
 def test_a_secret_or_a_parameter_of_an_open_source_is_a_mistake():
-    with pytest.raises(ValueError, match="uses no secret: remove the secrets, or name a scheme") as fault:
+    with pytest.raises(ValueError, match=r".") as fault:
         compile_verifier({"kind": "none"}, [SENSITIVE])
-    assert SENSITIVE not in str(fault.value)
-    with pytest.raises(ValueError, match="takes no further parameter"):
+    assert str(fault.value) == (
+        '{ kind = "none" } uses no secret: remove the secrets, or name a scheme that checks them'
+    )
+    with pytest.raises(ValueError, match=r'^{ kind = "none" } takes no further parameter$'):
         compile_verifier({"kind": "none", "prefix": "x"}, [])
 
 
@@ -212,3 +216,8 @@ def test_a_kind_that_is_not_known_is_a_fault_that_names_those_that_are(kind):
 )
 def test_a_scheme_that_is_no_preset_is_told_apart_by_its_signed_id_else_by_the_body(parameters, expected):
     assert default_dedupe_key(parameters) == expected
+
+
+def test_the_url_is_not_known_where_none_is_given():
+    with pytest.raises(ValueError, match="set public_url to the one that it calls"):
+        compile_verifier({"kind": "hmac", "algorithm": "sha1", "header": "x", "template": "{url}"}, ["s"])

@@ -139,20 +139,25 @@ def test_a_missing_header_is_named(name):
     del headers[name]
     result = verify(webhook(headers))
     assert isinstance(result, Rejected)
-    assert (result.reason, name in result.detail) == ("missing_header", True)
+    assert (result.reason, result.detail) == ("missing_header", f"there is no {name} header")
 
 
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 def test_a_header_that_stands_twice_is_malformed_even_with_the_same_value(name):
     headers = signed(BODY, at=NOW)
-    assert reason(webhook([*headers.items(), (name, headers[name])])) == "malformed"
+    result = refused(verify(webhook([*headers.items(), (name, headers[name])])))
+    assert (result.reason, result.detail) == ("malformed", f"the {name} header stands more than once")
 
 
 @pytest.mark.parametrize(
     "timestamp", ["", " ", "1.5", "1_0", "+1", "-1", "0x10", "1e9", "٣", "²", "9" * 13, f" {NOW}", f"{NOW}\n"]
 )
 def test_a_timestamp_that_is_no_plain_number_is_malformed_though_rightly_signed(timestamp):
-    assert reason(webhook(signed(BODY, at=timestamp))) == "malformed"
+    result = refused(verify(webhook(signed(BODY, at=timestamp))))
+    assert (result.reason, result.detail) == (
+        "malformed",
+        "the webhook-timestamp is not a whole number of Unix seconds",
+    )
 
 
 def test_a_dot_cannot_move_from_the_body_into_the_id():
@@ -201,6 +206,8 @@ def test_a_public_key_cannot_sign_and_a_secret_beside_it_does():
     assert alone.unsignable == "it has only public keys, which cannot sign"
     with pytest.raises(ValueError, match="it has only public keys, which cannot sign"):
         sign(alone, "webhook-id", BODY, now=NOW)
+    with pytest.raises(ValueError, match=r"^this source has a public key \(whpk_…\), which cannot sign$"):
+        alone.scheme.sign(webhook({"webhook-id": "a"}), alone.keys[0].key, now=NOW, url="")
     assert beside.unsignable is None
     assert accepted(verify(webhook(sign(beside, "webhook-id", BODY, now=NOW)))).secret == 0
 
@@ -211,7 +218,7 @@ def test_a_public_key_cannot_sign_and_a_secret_beside_it_does():
         ("", "a webhook of this kind needs its id in webhook-id"),
         ("a.b", "without a dot"),
         ("é", "printable ASCII"),
-        ("a\tb", "printable ASCII"),
+        ("a\tb", "webhook-id: printable ASCII, not empty, and without a dot$"),
     ],
 )
 def test_an_id_that_could_not_be_verified_is_not_signed(message_id, complaint):
@@ -231,7 +238,7 @@ def test_a_time_is_signed_that_can_be_verified_and_no_other(now, is_signed):
         signed = standard().sign(request, now=now, url="")
         accepted(verify(replace(request, headers=signed.headers), now=now))
     else:
-        with pytest.raises(ValueError, match="the time must be Unix seconds"):
+        with pytest.raises(ValueError, match=r"^the time must be Unix seconds$"):
             standard().sign(request, now=now, url="")
 
 
@@ -252,6 +259,11 @@ def test_an_id_that_is_empty_dotted_or_not_ascii_is_malformed_though_rightly_sig
         ("", "the signature header has no entry of the form VERSION,BASE64"),
         ("v1", "the signature header has no entry of the form VERSION,BASE64"),
         ("v2,AAAA v3,AAAA", "the request carries neither a v1 nor a v1a signature"),
+        ("v2,AAAA " * 16 + "v1,AAAA", "the request carries neither a v1 nor a v1a signature"),
+        (
+            "v2,AAAA v1,AAAA",
+            "no secret of this source made a signature of this request: another secret, or a changed body",
+        ),
         (
             "v1,AAAA",
             "no secret of this source made a signature of this request: another secret, or a changed body",
@@ -323,33 +335,38 @@ def test_what_is_verified_says_what_was_signed():
     assert (standard().credential_header, standard().signs_method) == (None, False)
 
 
+NOT_BASE64 = 'a secret is not base64 (whsec_…); if the producer uses it as text, set secret_encoding = "utf8"'
+
+
 @pytest.mark.parametrize(
     ("secret", "complaint"),
     [
-        (f"whsec_{SENSITIVE}!", "not base64"),
-        (f"whsec_é{SENSITIVE}", "not base64"),
-        (f" {SECRET}", "white space"),
-        (f"{SECRET}\n", "white space"),
-        (f"whsk_{SENSITIVE}", "private key"),
-        (f"whpk_{SENSITIVE}", "not the base64 of 32 bytes"),
-        ("whsec_", "empty"),
-        ("", "empty"),
-        ("v1,whsec_", "empty"),
-        ("====", "not base64"),
+        (f"whsec_{SENSITIVE}!", NOT_BASE64),
+        (f"whsec_é{SENSITIVE}", NOT_BASE64),
+        (f" {SECRET}", "a secret has white space around it: it was probably pasted with a line end"),
+        (f"{SECRET}\n", "a secret has white space around it: it was probably pasted with a line end"),
+        (
+            f"whsk_{SENSITIVE}",
+            "a secret is a private key (whsk_…): the receiver needs the public one (whpk_…)",
+        ),
+        (f"whpk_{SENSITIVE}", "a public key (whpk_…) is not the base64 of 32 bytes"),
+        ("whsec_", "a secret is empty: anybody could sign with it"),
+        ("", "a secret is empty: anybody could sign with it"),
+        ("v1,whsec_", "a secret is empty: anybody could sign with it"),
+        ("====", NOT_BASE64),
     ],
 )
 def test_a_secret_of_the_wrong_form_is_refused_without_being_quoted(secret, complaint):
-    with pytest.raises(ValueError, match=complaint) as fault:
+    with pytest.raises(ValueError, match=r".") as fault:
         standard(secret)
-    assert SENSITIVE not in str(fault.value)
-    assert SECRET not in str(fault.value)
+    assert str(fault.value) == complaint
 
 
 @pytest.mark.parametrize(
     ("parameters", "complaint"),
     [
         ({"prefx": "svix-"}, "no parameter 'prefx'"),
-        ({"prefix": "a b"}, "prefix"),
+        ({"prefix": "a b"}, "^prefix must be the start of a header's name, such as webhook- or svix-$"),
         ({"prefix": 3}, "prefix"),
         ({"secret_encoding": "hex"}, "secret_encoding 'hex' is none of base64, utf8"),
         ({"prefix": ""}, "kind standard: prefix must be a text"),

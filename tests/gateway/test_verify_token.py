@@ -19,10 +19,6 @@ def verify(verifier, headers, body=BODY, **request):
     return verifier.verify(webhook(headers, body, **request), now=NOW)
 
 
-def reason(verifier, headers, body=BODY, **request):
-    return refused(verify(verifier, headers, body, **request)).reason
-
-
 def detail(verifier, headers, body=BODY, **request):
     return refused(verify(verifier, headers, body, **request)).detail
 
@@ -91,7 +87,11 @@ def test_the_name_of_a_scheme_is_the_same_in_any_case_and_a_prefix_is_not():
     verifier = token("header:x-token", prefix="Token ")
     accepted(verify(verifier, {"x-token": f"Token {SECRET}"}))
     for text in (f"token {SECRET}", SECRET):
-        assert detail(verifier, {"x-token": text}) == "the x-token header does not begin with 'Token '"
+        result = refused(verify(verifier, {"x-token": text}))
+        assert (result.reason, result.detail) == (
+            "malformed",
+            "the x-token header does not begin with 'Token '",
+        )
 
 
 def test_an_authorization_of_another_scheme_is_malformed():
@@ -145,7 +145,8 @@ def test_what_is_read_afterwards_does_not_find_the_secret_either():
 def test_a_query_without_one_token_is_refused(query):
     refused(verify(token(QUERY), {}, query=query))
     both = b"access_token=%s&access_token=%s" % (WRITTEN, WRITTEN)
-    assert detail(token(QUERY), {}, query=both) == f"there is no {QUERY}, or more than one"
+    result = refused(verify(token(QUERY), {}, query=both))
+    assert (result.reason, result.detail) == ("malformed", f"there is no {QUERY}, or more than one")
 
 
 def test_every_item_of_a_list_has_to_carry_the_secret():
@@ -158,16 +159,23 @@ def test_every_item_of_a_list_has_to_carry_the_secret():
     accepted(verify(verifier, {}, states(*[SECRET] * 1000)))
     for body in (states(), states("x"), states(SECRET, "x"), states("x", SECRET), states(SECRET, 7)):
         refused(verify(verifier, {}, body))
-    assert detail(verifier, {}, states(SECRET, "x")) == (
-        "there is no json:value[].clientState, or there are several"
+    result = refused(verify(verifier, {}, states(SECRET, "x")))
+    assert (result.reason, result.detail) == (
+        "malformed",
+        "there is no json:value[].clientState, or there are several",
     )
     for body in (states(), states(7), states(SECRET, {}), states(*[SECRET] * 1001), b"no JSON", b"{}"):
-        assert detail(verifier, {}, body) == "there is no token in json:value[].clientState"
+        result = refused(verify(verifier, {}, body))
+        assert (result.reason, result.detail) == (
+            "malformed",
+            "there is no token in json:value[].clientState",
+        )
 
 
 def test_a_secret_in_the_body_is_a_text():
     verifier = token("json:secret")
-    accepted(verify(verifier, {}, json.dumps({"secret": SECRET}).encode()))
+    body = json.dumps({"secret": SECRET}).encode()
+    assert accepted(verify(verifier, {}, body)).webhook == webhook({}, body)
     for value in (None, True, 7, {}, [], [7], "\ud800"):
         refused(verify(verifier, {}, json.dumps({"secret": value}).encode()))
 

@@ -29,6 +29,8 @@ from hypothesis import settings
 
 FOLDER = Path("gateway/verify")
 TESTS = sorted(str(path) for path in Path("tests/gateway").glob("test_verify_*.py"))
+QUICK = [path for path in TESTS if Path(path).stem.rpartition("_")[2] not in {"fuzz", "presets", "vectors"}]
+"""Those for what stands outside of functions, where it is not known which tests reach it."""
 OPTIONS = ["-x", "-qq", "--capture=no", "--timeout=0", "-p", "no:randomly", "-p", "no:cacheprovider"]
 OPTIONS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 PROCESSES = 2
@@ -106,10 +108,10 @@ def _places(tree: ast.AST) -> Iterator[tuple[Place, str]]:
             inside = function
             if isinstance(node, ast.FunctionDef) and field == "body" and not function:
                 inside = ".".join((*names, node.name))
-            if field in {"annotation", "returns", "type_params"}:
+            if field in {"annotation", "returns", "decorator_list"}:
                 continue
             for index, child in enumerate(value) if isinstance(value, list) else ((None, value),):
-                if isinstance(child, ast.AST) and not _is_docstring(child):
+                if isinstance(child, ast.AST) and not _is_left(child):
                     yield from walk(child, (*place, (field, index)), names, inside)
 
     yield from walk(tree, (), (), "")
@@ -130,7 +132,10 @@ def _put(tree: Any, place: Place, node: ast.AST) -> None:
         getattr(parent, field)[index] = node
 
 
-def _is_docstring(node: ast.AST) -> bool:
+def _is_left(node: ast.AST) -> bool:
+    """A docstring, or what is exported."""
+    if isinstance(node, ast.Assign):
+        return ast.unparse(node.targets[0]) == "__all__"
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
@@ -175,7 +180,7 @@ def _other_values(value: Any) -> list[Any]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
-        return [value + 1, value - 1]
+        return [value + 1, value - 1] if value else [1]  # of a list of one, the last is the first
     if isinstance(value, str):
         return [value + "x"]
     if isinstance(value, bytes):
@@ -223,7 +228,7 @@ class Collected:
     def _reaching(self, mutant: Mutant) -> list[str]:
         path = str((FOLDER / f"{mutant.module}.py").resolve())
         contexts = self._measure.get_data().contexts_by_lineno(path)
-        start, end = _extent(import_module(f"gateway.verify.{mutant.module}"), mutant.function)
+        start, end = _extent(import_module(_import_name(mutant)), mutant.function)
         own = {name for name in contexts.get(mutant.line, ()) if name}
         if not own:  # a line within an expression: any test that reaches the function
             own = {name for line in range(start, end) for name in contexts.get(line, ()) if name}
@@ -247,7 +252,7 @@ def _function(module: Any, name: str) -> FunctionType:
 
 def _judge(mutant: Mutant, items: Sequence[Any]) -> bool:
     """In a child: whether a test fails."""
-    module = import_module(f"gateway.verify.{mutant.module}")
+    module = import_module(_import_name(mutant))
     function = _function(module, mutant.function)
     function.__code__ = _code(compile(mutant.source, function.__code__.co_filename, "exec"), mutant.function)
     return not all(_passes(item) for item in items)
@@ -297,6 +302,10 @@ def _be_child(mutant: Mutant, is_killed: Callable[[Mutant], bool]) -> None:
         os._exit(int(killed))
 
 
+def _import_name(mutant: Mutant) -> str:
+    return "gateway.verify" if mutant.module == "__init__" else f"gateway.verify.{mutant.module}"
+
+
 class Loader(SourceFileLoader):
     def __init__(self, name: str, path: str, source: str) -> None:
         super().__init__(name, path)
@@ -308,8 +317,7 @@ class Loader(SourceFileLoader):
 
 class Finder(MetaPathFinder):
     def __init__(self, mutant: Mutant) -> None:
-        package = mutant.module == "__init__"
-        self._name = "gateway.verify" if package else f"gateway.verify.{mutant.module}"
+        self._name = _import_name(mutant)
         self._path = str((FOLDER / f"{mutant.module}.py").resolve())
         self._source = mutant.source
 
@@ -323,7 +331,7 @@ class Finder(MetaPathFinder):
 def _judge_import(mutant: Mutant) -> bool:
     """In a child that has not imported what is tested."""
     sys.meta_path.insert(0, Finder(mutant))
-    return pytest.main([*OPTIONS, *TESTS]) != 0
+    return pytest.main([*OPTIONS, *QUICK]) != 0
 
 
 def main(names: Sequence[str]) -> int:
@@ -333,7 +341,7 @@ def main(names: Sequence[str]) -> int:
     every = [
         mutant
         for path in sorted(FOLDER.glob("*.py"))
-        if not names or path.stem in names
+        if path.stem in names or (not names and path.stem != "preset")
         for mutant in mutants(path)
     ]
     outside = [mutant for mutant in every if not mutant.function]
