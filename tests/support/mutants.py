@@ -35,7 +35,97 @@ OPTIONS = ["-x", "-qq", "--capture=no", "--timeout=0", "-p", "no:randomly", "-p"
 OPTIONS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 PROCESSES = 2
 LONGEST_SECONDS = 30
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "scheme.<module>: b'' -> b'x'",
+            "timestamp.<module>: False -> True",
+        ),
+        "a default that every caller gives anew",
+    ),
+    **dict.fromkeys(
+        (
+            "keys.<module>: False -> True (2)",
+            "token.<module>: False -> True (2)",
+        ),
+        "how keys compare; nobody compares them",
+    ),
+    "rfc9421.<module>: '@host' -> '@hostx'": "no such component exists; it is one that a later library may know",
+    "rfc9421.<module>: 'https://gateway.invalid/' -> 'https://gateway.invalid/x'": "a URL that no signature covers",
+    **dict.fromkeys(
+        (
+            "url.<module>: 'https' -> 'httpsx'",
+            "url._other_port: 443 -> 444",
+            "url._other_port: 443 -> 442",
+        ),
+        "https is what it is taken for anyway, and http stands in the table",
+    ),
+    "keys._load: raise ValueError(encoding) -> pass": "what follows raises for None too",
+    **dict.fromkeys(
+        (
+            "parameters.Parameters.close: 1 -> 2",
+            "rfc9421.Rfc9421Scheme.read: 1 -> 2",
+            "rfc9421.Rfc9421Scheme.read: 1 -> 0",
+        ),
+        "only the first is used",
+    ),
+    **dict.fromkeys(
+        (
+            "rfc9421.Rfc9421Scheme.match: '\\n' -> '\\nx'",
+            "rfc9421.Rfc9421Scheme.match: ': ' -> ': x'",
+        ),
+        "any writing of what is signed will do, if it is the same each time",
+    ),
+    **dict.fromkeys(
+        (
+            "signature.Signatures.put: self.selector.text.removeprefix('json:') if self.selector else '' -> self.selector.text.removeprefix('json:')",
+            "signature.Signatures.put: '' -> 'x'",
+            "signature.Signatures._value: self.selector.find(content) if self.selector else None -> self.selector.find(content)",
+            "signature.read_signatures: selector.text if selector else '' -> selector.text",
+            "signature.read_signatures: '' -> 'x'",
+            "template._timestamp: raise Unfit('there is no time') -> pass",
+            "template._timestamp: 'there is no time' -> 'there is no timex'",
+            "timestamp.Timestamp._written: b'' -> b'x'",
+            "token.TokenScheme._from_header: b'' -> b'x'",
+            "token.TokenScheme._from_content: self.selector.find(content) if self.selector else None -> self.selector.find(content)",
+            "verifier.SchemeVerifier.credential_header: '' -> 'x'",
+        ),
+        "for the type checker: it is never None there",
+    ),
+    **dict.fromkeys(
+        (
+            "signature.read_signatures: '' -> 'x' (3)",
+            "token.compile_token: b'Bearer ' if place == 'bearer' else b'' -> b'Bearer '",
+            "token.compile_token: b'' -> b'x'",
+            "token.compile_token: b'' -> b'x' (2)",
+        ),
+        "of no use with this parse or place",
+    ),
+    "standard.StandardScheme.key: 'raw-b64' -> 'raw-b64x'": "whatever is no other encoding is this one",
+    "standard.StandardScheme.sign: True -> False": "the two are of one length",
+    "template.TemplateScheme._messages: '' -> 'x'": "the URL is not in the template",
+    **dict.fromkeys(
+        (
+            "template.TemplateScheme._message: 1 -> 0",
+            "template.TemplateScheme._message: not isinstance(self.parts[0], bytes) -> isinstance(self.parts[0], bytes)",
+            "url.form_sorted: body.split(b'&') if body else () -> body.split(b'&')",
+            "verifier.SchemeVerifier.verify: self._try_shadows(presented, now=now) if self.has_shadows else () -> self._try_shadows(presented, now=now)",
+        ),
+        "a short way to the same",
+    ),
+    "template._check_template: '' -> 'x'": "only a brace is looked for",
+    "timestamp.read_timestamp: '{body}' -> '{body}x'": "no default has a time in its template",
+    **dict.fromkeys(
+        (
+            "token.TokenScheme._from_content: 'surrogateescape' -> 'surrogateescapex'",
+            "token._is: 'replace' -> 'replacex'",
+        ),
+        "a query that is not UTF-8 has no fields, so that no token was found in it",
+    ),
+    "token._is: True -> False": "an empty token is no secret",
+    "url.form_sorted: b'' -> b'x'": "any character but = will do",
+    "verifier.SchemeVerifier._why_not: now > secret.not_after -> now >= secret.not_after": "one that ends before it begins is a fault of the configuration",
+}
 """Mutants that no test can notice, and why."""
 
 COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
