@@ -92,10 +92,6 @@ LEAST_RSA_BITS = 2048
 
 def public_key(text: str, *, algorithm: str, encoding: str) -> PublicKey:
     """Raise ValueError with a sentence for the operator, without the key, where it is none of this algorithm."""
-    if "PRIVATE KEY" in text:
-        raise ValueError(
-            "a secret is a private key: only the producer may have it, here belongs the public one"
-        )
     try:
         key = _load(text, algorithm=algorithm, encoding=encoding)
     except (ValueError, TypeError, UnsupportedAlgorithm):

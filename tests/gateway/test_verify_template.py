@@ -1065,3 +1065,64 @@ def test_a_url_that_is_not_signed_is_not_spoken_of():
 def test_a_host_is_told_from_the_same_name_in_the_path():
     verifier = partner(template="{url}{body}", public_url="https://p/x//p/y", max_url_variants=2)
     accepted(verify(verifier, url_signature("https://p:443/x//p/y")))
+
+
+# What stands beside each other in a template.
+
+
+@pytest.mark.parametrize(
+    "template", ["{one}{two}{body}", "{body}.{one}{two}", "x{one}{two}", "{body}.{one}{two}."]
+)
+def test_variables_with_nothing_between_them_are_a_fault(template):
+    with pytest.raises(ValueError, match=r".") as raised:
+        partner(template=template, vars={"one": "header:x-one", "two": "header:x-two"})
+    assert str(raised.value) == (
+        "template has nothing between {one} and {two}: one could be taken for the other"
+    )
+
+
+@pytest.mark.parametrize("template", ["{one}.{two}.{body}", "{one}{body}{two}", "{body}{one} {two}"])
+def test_variables_with_something_between_them_are_none(template):
+    partner(template=template, vars={"one": "header:x-one", "two": "header:x-two"})
+
+
+@pytest.mark.parametrize(
+    ("template", "is_beside"),
+    [
+        ("{one}{body}", True),
+        ("{body}{one}", True),
+        ("a{one}{body}b", True),
+        ("{method}.{body}{one}.", True),
+        ("{one}.{body}", False),
+        ("{body}.{one}", False),
+        (".{one}.{method}{body}", False),
+    ],
+)
+def test_a_variable_beside_another_part_has_the_characters_of_an_id_alone(template, is_beside):
+    verifier = partner(template=template, vars={"one": "header:x-one"})
+
+    def result(one):
+        message = template.format(one=one, body=BODY.decode(), method="POST").encode()
+        return verify(verifier, {"x-signature": mac(message).hex(), "x-one": one})
+
+    accepted(result("id_1"))
+    for one in ("id 1", 'a{"'):
+        if is_beside:
+            assert refused(result(one)).detail == (
+                "header:x-one has a character that could belong to what is signed beside it"
+            )
+        else:
+            accepted(result(one))
+
+
+def test_a_field_of_the_query_that_is_signed_cannot_be_signed_anew():
+    verifier = partner(template="{one}.{body}", vars={"one": "query:one"})
+    assert verifier.unsignable == "this scheme signs a field of the query, where the gateway writes none"
+
+
+def test_a_query_with_what_no_url_has_is_refused_where_the_url_is_signed():
+    verifier = partner(template="{url}{body}", public_url=URL)
+    for query in (b'a="', b"a={", b"a b"):
+        assert detail(verifier, {"x-signature": "00"}, query=query) == (
+            "the query has a character that no URL has, and could be the beginning of a body"
+        )
