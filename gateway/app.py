@@ -55,9 +55,17 @@ class Gateway:
     admin: Admin
 
     def reload(self, config: Config) -> None:
-        """Takes the secrets from `config`; everything else of it needs a restart."""
+        """Takes the secrets from `config`; everything else of it needs a restart.
+
+        Of a source with another scheme it takes none: they would be read as that one's, or none be needed any more.
+        """
         for source in config.sources:
-            if served := self.sources.get(source.name):
+            served = self.sources.get(source.name)
+            if served is None:
+                continue
+            if (served.verify, served.public_url) != (source.verify, source.public_url):
+                emit("config.scheme_kept", level=logging.WARNING, source=source.name)
+            else:
                 self.sources[source.name] = dataclasses.replace(
                     served,
                     verifier=source.verifier,

@@ -149,6 +149,23 @@ def test_a_reload_takes_secrets_shadows_and_the_shadow_scheme(tmp_path):
         assert tried(gateway, "scheme") == {"missing_header": 1}, "it is not tried any more"
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        'verify = { kind = "none" }',
+        HMAC.replace("x-signature", "x-other"),
+        f'public_url = "https://x.example"\n{HMAC}',
+    ],
+)
+def test_a_reload_never_changes_how_a_source_is_verified(tmp_path, caplog, changed):
+    with running_gateway(tmp_path, text(f'["{OLD}"]')) as gateway:
+        secrets = "[]" if "none" in changed else f'["{NEW}"]'
+        gateway.gateway.reload(configuration(text(secrets, scheme=changed), tmp_path))
+        assert [post(gateway, secret) for secret in (OLD, NEW, THIRD)] == [200, 401, 401]
+    kept = [one.fields for one in caplog.records if one.getMessage() == "config.scheme_kept"]
+    assert kept == [{"source": "producer"}]
+
+
 def test_a_reload_takes_the_secrets_that_handshakes_are_answered_with(tmp_path):
     def crc(secret):
         return text(f'["{secret}"]', scheme='preset = "x-twitter"')
