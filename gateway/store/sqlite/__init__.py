@@ -64,9 +64,9 @@ class SqliteStore:
                 undo.callback(self._lists.close)
                 self._figures = Reader(path, name="store-figures")
                 undo.callback(self._figures.close)
-                self._checkpoints = Checkpoints(path)
-                undo.callback(self._checkpoints.close)
                 self._disk = Disk(path)
+                self._checkpoints = Checkpoints(path, self._disk)
+                undo.callback(self._checkpoints.close)
             except (sqlite3.Error, OSError) as error:
                 raise StoreUnusable(f"{path}: {error}") from None
             undo.pop_all()
@@ -76,7 +76,11 @@ class SqliteStore:
     async def accept(
         self, event: Event, *, same_id_is_duplicate: bool, leases: Mapping[DestinationName, int] = NO_LEASES
     ) -> Accepted:
-        self._disk.demand_room()
+        try:
+            self._disk.demand_room()
+        except StoreUnavailable:
+            self._checkpoints.make_room()
+            raise
         self._writer.demand_room()
         return await self._writer.together(
             accept.accept,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gateway.log import emit
 from gateway.store.sqlite import file
+from gateway.store.sqlite.disk import Disk
 
 COMMITS = 100
 """After so many it begins: under load some ten megabytes of log."""
@@ -21,15 +22,18 @@ COMMIT_BYTES = 2**16
 
 
 class Checkpoints:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk) -> None:
         """May raise sqlite3.Error."""
+        self._disk = disk
         self._connection = file.open_to_checkpoint(path)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-checkpoint")
         self._commits = 0
         self._moving: Future[None] | None = None
+        self._making_room: Future[None] | None = None
 
     def committed(self, content_bytes: int) -> None:
         """Called after each transaction and before the next one, always from the same thread. Raise nothing."""
+        self._disk.written(content_bytes)
         self._commits += 1 + content_bytes // COMMIT_BYTES
         if self._moving is not None:
             if self._moving.done():
@@ -39,14 +43,23 @@ class Checkpoints:
         elif self._commits >= COMMITS:
             self._moving = self._thread.submit(self._move)
 
+    def make_room(self) -> None:
+        """Moves what there is though little or nothing is written. Always called from the same thread. Raise nothing."""
+        if self._making_room is None or self._making_room.done():
+            self._making_room = self._thread.submit(self._move)
+
     def close(self) -> None:
-        """After the last call of `committed`."""
+        """After the last call of the others."""
         self._thread.shutdown()
         self._connection.close()
 
     def _move(self) -> None:
         """As far as nobody reads from the log what it held before."""
+        unmoved_bytes = self._disk.unmoved_bytes
         try:
-            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            ((_, in_log, moved),) = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:  # the log holds all of it still, and grows
             emit("store.checkpoint_failed", level=logging.ERROR, error=str(error))
+            return
+        if in_log == moved:  # all that was in it when this began
+            self._disk.moved(unmoved_bytes)

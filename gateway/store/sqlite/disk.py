@@ -1,6 +1,7 @@
 """How much room the store has, and how much of it is kept for delivering what it holds already."""
 
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -10,34 +11,62 @@ MOST_KEPT_BYTES = 64 * 2**20
 KEPT_SHARE = 4
 """Of a small disk a quarter is kept."""
 LOOK_SECONDS = 0.1
-"""How old the last look may be: nothing fills the kept room in that time."""
+LOOK_BYTES = 2**20
+"""How old the last look may be, and what may be written after it: nothing fills the kept room in that time."""
+
+COMMIT_BYTES = 2**14
+"""By which a transaction makes the file grow besides its content."""
 
 
 class Disk:
+    """What is in the write-ahead log takes its room a second time when it is moved into the database."""
+
     def __init__(self, path: Path) -> None:
+        """May raise OSError."""
         self._path = path
-        self._folder = path.parent
+        self._log = Path(f"{path}-wal")
+        self._counting = threading.Lock()
+        self.unmoved_bytes = self._log.stat().st_size if self._log.exists() else 0
+        """What is in the log and not in the database, at most."""
+        self._unseen_bytes = 0
         self._looked_at = float("-inf")
-        self.needed_bytes = min(MOST_KEPT_BYTES, shutil.disk_usage(self._folder).total // KEPT_SHARE)
+        self.needed_bytes = kept_bytes(path)
         self.free_bytes = 0
+        """Once the log is moved."""
+        self.look()
+
+    def written(self, content_bytes: int) -> None:
+        """A transaction is in the log. Called from any thread."""
+        with self._counting:
+            self.unmoved_bytes += content_bytes + COMMIT_BYTES
+            self._unseen_bytes += content_bytes + COMMIT_BYTES
+
+    def moved(self, unmoved_bytes: int) -> None:
+        """So many of what was in the log are in the database. Called from any thread."""
+        with self._counting:
+            self.unmoved_bytes -= min(unmoved_bytes, self.unmoved_bytes)
 
     def demand_room(self) -> None:
         """Raise StoreUnavailable before the disk is full: attempts must still be recorded then."""
-        self._look()
+        if self._unseen_bytes >= LOOK_BYTES or time.monotonic() - self._looked_at > LOOK_SECONDS:
+            self.look()
         if self.free_bytes < self.needed_bytes:
             raise StoreUnavailable(
                 f"the disk has {self.free_bytes} bytes left; {self.needed_bytes} are kept for what is stored already"
             )
 
     def look(self) -> None:
-        self.free_bytes = shutil.disk_usage(self._folder).free
+        """May raise OSError."""
         self._looked_at = time.monotonic()
+        with self._counting:
+            self._unseen_bytes = 0
+        self.free_bytes = max(0, shutil.disk_usage(self._path.parent).free - self.unmoved_bytes)
 
     def used_bytes(self) -> int:
         """Of the store's files."""
-        files = (self._path, Path(f"{self._path}-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        return sum(file.stat().st_size for file in (self._path, self._log) if file.exists())
 
-    def _look(self) -> None:
-        if time.monotonic() - self._looked_at > LOOK_SECONDS:
-            self.look()
+
+def kept_bytes(path: Path) -> int:
+    """Of the disk that the store's file is on. May raise OSError."""
+    return min(MOST_KEPT_BYTES, shutil.disk_usage(path.parent).total // KEPT_SHARE)

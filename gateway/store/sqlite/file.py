@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 from gateway.errors import StoreUnusable
+from gateway.store.sqlite.disk import kept_bytes
 from gateway.store.sqlite.migrate import migrate
 
 NEEDED_SQLITE = (3, 37, 0)
 WRITER_CACHE_KIB = 32_768
 READER_CACHE_KIB = 8_192
-WAL_LIMIT_BYTES = 64 * 2**20
-"""A write-ahead log that grew beyond this, under a long read, is cut back when it starts anew."""
+WAL_SHARE = 2
+"""A write-ahead log that grew beyond half of the room that is kept, under a long read, is cut back when it starts anew."""
 
 STATEMENTS = 256
 """Kept prepared: more than there are, with those for many rows in each of their lengths."""
@@ -137,7 +138,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA wal_autocheckpoint = 0")  # see checkpoint.py
     _sync_fully(connection)
-    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+    connection.execute(f"PRAGMA journal_size_limit = {kept_bytes(path) // WAL_SHARE}")
     # Always, not only for an erasure: rows move, and what is erased may have been in several places.
     connection.execute("PRAGMA secure_delete = ON")
     migrate(connection)
