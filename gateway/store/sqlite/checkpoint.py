@@ -5,8 +5,10 @@ Here another thread writes most of them while transactions go on. What came mean
 two transactions, for only a log of which nothing is left can be written from its beginning again.
 """
 
+import contextlib
 import logging
 import sqlite3
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +32,7 @@ class Checkpoints:
         self._commits = 0
         self._moving: Future[None] | None = None
         self._making_room: Future[None] | None = None
+        self._at_it = threading.Lock()
 
     def committed(self, content_bytes: int) -> None:
         """Called after each transaction and before the next one, always from the same thread. Raise nothing."""
@@ -46,20 +49,25 @@ class Checkpoints:
     def make_room(self) -> None:
         """Moves what there is though little or nothing is written. Always called from the same thread. Raise nothing."""
         if self._making_room is None or self._making_room.done():
-            self._making_room = self._thread.submit(self._move)
+            with contextlib.suppress(RuntimeError):  # it was closed meanwhile
+                self._making_room = self._thread.submit(self._move)
 
     def close(self) -> None:
-        """After the last call of the others."""
+        """After the last call of `committed`."""
         self._thread.shutdown()
         self._connection.close()
 
     def _move(self) -> None:
-        """As far as nobody reads from the log what it held before."""
+        """As far as nobody reads from the log what it held before; not at all while another thread is at it."""
+        if not self._at_it.acquire(blocking=False):
+            return
         unmoved_bytes = self._disk.unmoved_bytes
         try:
-            ((_, in_log, moved),) = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            ((busy, in_log, moved),) = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:  # the log holds all of it still, and grows
             emit("store.checkpoint_failed", level=logging.ERROR, error=str(error))
-            return
-        if in_log == moved:  # all that was in it when this began
-            self._disk.moved(unmoved_bytes)
+        else:
+            if not busy and in_log == moved:  # all that was in it when this began
+                self._disk.moved(unmoved_bytes)
+        finally:
+            self._at_it.release()

@@ -14,7 +14,7 @@ LOOK_SECONDS = 0.1
 LOOK_BYTES = 2**20
 """How old the last look may be, and what may be written after it: nothing fills the kept room in that time."""
 
-COMMIT_BYTES = 2**14
+OVERHEAD_BYTES = 2**14
 """By which a transaction makes the file grow besides its content."""
 
 
@@ -32,14 +32,13 @@ class Disk:
         self._looked_at = float("-inf")
         self.needed_bytes = kept_bytes(path)
         self.free_bytes = 0
-        """Once the log is moved."""
-        self.look()
+        """Once the log is moved; as of the last look."""
 
     def written(self, content_bytes: int) -> None:
         """A transaction is in the log. Called from any thread."""
         with self._counting:
-            self.unmoved_bytes += content_bytes + COMMIT_BYTES
-            self._unseen_bytes += content_bytes + COMMIT_BYTES
+            self.unmoved_bytes += content_bytes + OVERHEAD_BYTES
+            self._unseen_bytes += content_bytes + OVERHEAD_BYTES
 
     def moved(self, unmoved_bytes: int) -> None:
         """So many of what was in the log are in the database. Called from any thread."""
@@ -56,11 +55,17 @@ class Disk:
             )
 
     def look(self) -> None:
-        """May raise OSError."""
-        self._looked_at = time.monotonic()
+        """Raise StoreUnavailable where the disk is gone."""
         with self._counting:
             self._unseen_bytes = 0
-        self.free_bytes = max(0, shutil.disk_usage(self._path.parent).free - self.unmoved_bytes)
+        # Before the disk: what is moved meanwhile is counted twice, not left out.
+        unmoved_bytes = self.unmoved_bytes
+        try:
+            free_bytes = shutil.disk_usage(self._path.parent).free
+        except OSError as error:
+            raise StoreUnavailable(f"the disk cannot be looked at: {error}") from None
+        self.free_bytes = max(0, free_bytes - unmoved_bytes)
+        self._looked_at = time.monotonic()
 
     def used_bytes(self) -> int:
         """Of the store's files."""
