@@ -50,7 +50,9 @@ function converse(ws: WebSocket, backend: Backend): void {
       end(error);
     }
   });
-  ws.on("error", () => ws.terminate()); // e.g. a message over the bound, or a frame that is none
+  // e.g. a message over the bound, or a frame that is none. `ws` has sent the reason and takes in
+  // what still comes: a socket ended here would be reset, and the reason lost on its way.
+  ws.on("error", () => {});
   ws.on("close", () => {
     clearInterval(ping);
     stopListening();
