@@ -136,7 +136,9 @@ class Metrics:
         )
         self.store_bytes = Gauge("gateway_store_bytes", "Size of the store on disk.", registry=registry)
         self.store_free_bytes = Gauge(
-            "gateway_store_free_bytes", "Free space beside the store.", registry=registry
+            "gateway_store_free_bytes",
+            "Free space beside the store, once the write-ahead log is moved into it.",
+            registry=registry,
         )
         self.event_loop_lag = Gauge(
             "gateway_event_loop_lag_seconds",
