@@ -5,7 +5,14 @@ import { convexToJson, jsonToConvex, type JSONValue, type Value } from "convex/v
 import schema from "../../convex/schema";
 import { Database, type CommitListener } from "./database";
 import type { Faults } from "./faults";
-import { cronJobs, kindOfAny, modules, publicKind, type FunctionKind } from "./functions";
+import {
+  canonicalPath,
+  cronJobs,
+  kindOfAny,
+  modules,
+  publicKind,
+  type FunctionKind,
+} from "./functions";
 import { LiveQueries, type Question, type Subscription } from "./live";
 
 export type Identity = Partial<UserIdentity> | null;
@@ -54,10 +61,11 @@ export class Backend {
   /** The result of a public function. Rejects as the function does. */
   async run(
     kind: FunctionKind,
-    path: string,
+    writtenPath: string,
     args: JSONValue,
     identity: Identity,
   ): Promise<JSONValue> {
+    const path = canonicalPath(writtenPath);
     if ((await publicKind(path)) !== kind) {
       throw new Error(
         `Could not find public function for '${path}'. ` +

@@ -12,6 +12,11 @@ export const modules = Object.fromEntries(
   Object.entries(files).map(([path, file]) => [path, once(file)]),
 );
 
+/** Clients write `module:name`; the Rust and Python ones, once they were cut off, `module.js:name`. */
+export function canonicalPath(path: string): string {
+  return path.replace(/\.js(?=:|$)/, "");
+}
+
 /** What a client may call under this path (`module:name`), or null: internal functions are no client's. */
 export async function publicKind(path: string): Promise<FunctionKind | null> {
   const registered = await find(path);
@@ -33,7 +38,7 @@ export async function kindOfAny(path: string): Promise<FunctionKind | null> {
 type Registered = Partial<Record<"isPublic" | "isQuery" | "isMutation" | "isAction", boolean>>;
 
 async function find(path: string): Promise<Registered | null> {
-  const [file = "", name = "default"] = path.replace(/\.js(?=:|$)/, "").split(":");
+  const [file = "", name = "default"] = path.split(":");
   const module = await load(file);
   if (module === null || !Object.hasOwn(module, name)) return null;
   const value = module[name];
