@@ -1,38 +1,13 @@
 /**
  * The development backend, from the environment: PORT (3210; 0: a free one), SITE_PROXY_PORT
- * (3211), CONVEX_DATA_FILE (unset: nothing is kept), and the functions' own variables. Prints one
- * JSON line with its addresses on stdout when it is ready; everything else goes to stderr.
+ * (3211), CONVEX_DATA_FILE (unset: nothing is kept), CONVEX_DEV_FAULTS (unset: none), and the
+ * functions' own variables. Prints one JSON line with its addresses on stdout when it is ready;
+ * everything else goes to stderr.
  */
 import { Console } from "node:console";
-import { fileURLToPath } from "node:url";
+import { createLoader } from "./loader.mjs";
 
 globalThis.console = new Console(process.stderr, process.stderr);
-
-/** convex-test keeps its tables to itself; `backend/internals.ts` says what is needed of them. */
-const exposeTables = {
-  name: "expose-convex-test-tables",
-  /** @param {string} code @param {string} id */
-  transform(code, id) {
-    return id.includes("/convex-test/dist/index.js")
-      ? `${code}\nexport { getConvexGlobal };`
-      : null;
-  },
-};
-
-/** The functions run from their TypeScript sources. */
-async function createLoader() {
-  const { createServer } = await import("vite");
-  return await createServer({
-    root: fileURLToPath(new URL("..", import.meta.url)),
-    configFile: false,
-    logLevel: "warn",
-    appType: "custom",
-    plugins: [exposeTables],
-    ssr: { noExternal: ["convex-test"] },
-    server: { middlewareMode: true, ws: false, watch: null },
-    optimizeDeps: { noDiscovery: true, include: [] },
-  });
-}
 
 /** @param {string} name @param {number} fallback */
 function portFrom(name, fallback) {
@@ -56,7 +31,8 @@ async function main() {
   const loader = await createLoader();
   const { startServer } = await loader.ssrLoadModule("/devserver/server.ts");
   const dataFile = process.env.CONVEX_DATA_FILE || null;
-  const server = await startServer({ host: "127.0.0.1", port, sitePort, dataFile });
+  const faults = process.env.CONVEX_DEV_FAULTS || null;
+  const server = await startServer({ host: "127.0.0.1", port, sitePort, dataFile, faults });
   stop = server.close;
   process.stdout.write(`${JSON.stringify({ url: server.url, siteUrl: server.siteUrl })}\n`);
 }

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -48,12 +48,19 @@ def running(*command: str, cwd: Path | None = None, env: dict[str, str] | None =
             process.kill()
 
 
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
+@contextmanager
+def serving(**settings: str) -> Iterator[Backend]:
+    """A backend that is killed at the end."""
     env = {"PATH": os.environ["PATH"], "PORT": "0", "SITE_PROXY_PORT": "0", "TRANSCRIPTION_WEBHOOK_KEY": KEY}
-    with running("node", "devserver/main.mjs", cwd=CONVEX, env=env) as stdout:
+    with running("node", "devserver/main.mjs", cwd=CONVEX, env=env | settings) as stdout:
         addresses = json.loads(stdout.readline())
         yield Backend(url=addresses["url"], site_url=addresses["siteUrl"])
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Backend]:
+    with serving() as backend:
+        yield backend
 
 
 def job_of(job_id: str, **changes: Any) -> dict[str, Any]:
@@ -114,3 +121,34 @@ def test_a_subscription_is_told_of_a_posted_job_within_a_second(backend: Backend
         backend.post(job)
         assert json.loads(seen.readline())["status"] == "completed"
         assert time.monotonic() - posted < 1
+
+
+def test_a_subscription_outlives_the_kill_of_its_backend_and_shows_what_it_missed(tmp_path: Path) -> None:
+    job = job_of("python-follows-this-one-on")
+    data_file = str(tmp_path / "tables.jsonl")
+    with ExitStack() as first:
+        killed = first.enter_context(serving(CONVEX_DATA_FILE=data_file))
+        killed.post(job)
+        with running(sys.executable, "-c", FOLLOW, killed.url, job["jobId"]) as seen:
+            assert json.loads(seen.readline())["sequence"] == job["sequence"]
+            first.close()
+            port = str(httpx.URL(killed.url).port)
+            with serving(CONVEX_DATA_FILE=data_file, PORT=port) as restarted:
+                restarted.post(job | {"sequence": job["sequence"] + 1})
+                shown = job["sequence"]
+                while shown == job["sequence"]:  # what was kept may be shown before what is new
+                    shown = json.loads(seen.readline())["sequence"]
+                assert shown == job["sequence"] + 1
+
+
+def test_a_mutation_whose_answers_are_lost_or_that_meets_conflicts_is_done_in_the_end() -> None:
+    with serving() as faulty:
+        httpx.put(f"{faulty.url}/devserver/faults", json={"writeConflict": 0.3, "dropAnswer": 0.3, "seed": 2})
+        client = ConvexClient(faulty.url)
+        for number in range(4):
+            client.mutation("transcriptionJobs:register", {"jobId": f"python-registers-{number}"})
+        given = httpx.get(f"{faulty.url}/devserver/faults").json()["given"]
+        assert given["writeConflict"] + given["dropAnswer"] > 0
+        for number in range(4):
+            arguments: dict[str, Any] = {"jobId": f"python-registers-{number}"}
+            assert client.query("transcriptionJobs:get", arguments)["status"] == "queued"

@@ -1,43 +1,49 @@
-/** The functions over their tables: run by convex-test, kept in a file, each commit announced. */
+/** The functions over their tables: run by convex-test, each commit announced. */
 import { convexTest } from "convex-test";
 import { makeFunctionReference, type UserIdentity } from "convex/server";
 import { convexToJson, jsonToConvex, type JSONValue, type Value } from "convex/values";
 import schema from "../../convex/schema";
-import { cronJobs, kindOfAny, modules, publicKind, type FunctionKind } from "./functions";
+import { Database, type CommitListener } from "./database";
+import type { Faults } from "./faults";
 import {
-  currentInternals,
-  tableOf,
-  type Document,
-  type Internals,
-  type Tables,
-  type Writes,
-} from "./internals";
-import { Journal, readDocuments } from "./journal";
-import { lock } from "./lock";
+  canonicalPath,
+  cronJobs,
+  kindOfAny,
+  modules,
+  publicKind,
+  type FunctionKind,
+} from "./functions";
+import { LiveQueries, type Question, type Subscription } from "./live";
 
 export type Identity = Partial<UserIdentity> | null;
 
 export class Backend {
   /** The time of the latest commit, in nanoseconds since 1970, as clients get to see it. */
   #ts = BigInt(Date.now()) * 1_000_000n;
-  readonly #listeners = new Set<() => void>();
+  readonly #live = new LiveQueries({
+    run: ({ path, args, identity }) => this.run("query", path, args, identity),
+  });
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #t = convexTest({ schema, modules, transactionLimits: true });
-  #journal: Journal | null = null;
-  #unlock = () => {};
+  #database: Database | null = null;
 
   private constructor() {}
 
   /** Throws, with the data file as it was, where it is none or holds what the schema does not allow. */
-  static async open({ dataFile }: { dataFile: string | null }): Promise<Backend> {
+  static async open({
+    dataFile,
+    faults,
+  }: {
+    dataFile: string | null;
+    faults: Faults;
+  }): Promise<Backend> {
     const backend = new Backend();
-    if (dataFile !== null) backend.#unlock = lock(dataFile);
-    const documents = dataFile === null ? new Map<string, Document>() : readDocuments(dataFile);
+    const onCommit: CommitListener = (ts, keys) => {
+      backend.#ts = ts > backend.#ts ? ts : backend.#ts + 1n;
+      backend.#live.commit(keys);
+    };
     await backend.#t.run(async () => {
-      const { tables, transactionManager } = currentInternals();
-      for (const document of documents.values()) restore(tables, document, `${dataFile}`);
-      if (dataFile !== null) backend.#journal = Journal.begin(dataFile, documents);
-      backend.#watchCommits(tables, transactionManager);
+      backend.#database = new Database({ dataFile, faults, onCommit });
     });
     await backend.#startCrons();
     return backend;
@@ -47,19 +53,19 @@ export class Backend {
     return this.#ts;
   }
 
-  /** Calls `listener` soon after each commit that changed a table. Returns how to end that. */
-  onCommit(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+  /** Calls `onChange` soon after each commit that may have changed the answer of a public query. */
+  subscribe(question: Question, onChange: () => void): Subscription {
+    return this.#live.subscribe(question, onChange);
   }
 
   /** The result of a public function. Rejects as the function does. */
   async run(
     kind: FunctionKind,
-    path: string,
+    writtenPath: string,
     args: JSONValue,
     identity: Identity,
   ): Promise<JSONValue> {
+    const path = canonicalPath(writtenPath);
     if ((await publicKind(path)) !== kind) {
       throw new Error(
         `Could not find public function for '${path}'. ` +
@@ -76,8 +82,7 @@ export class Backend {
 
   close(): void {
     for (const timer of this.#timers) clearInterval(timer);
-    this.#journal?.close();
-    this.#unlock();
+    this.#database?.close();
   }
 
   #as(identity: Identity) {
@@ -97,24 +102,6 @@ export class Backend {
     }
   }
 
-  /** A mutation whose writes cannot be kept is rolled back. */
-  #watchCommits(tables: Tables, transactionManager: Internals["transactionManager"]): void {
-    const commit = transactionManager.commit.bind(transactionManager);
-    transactionManager.commit = (isNested) => {
-      const writes = isNested ? {} : ownWrites(tables._writes[0] ?? {});
-      const isChange = Object.keys(writes).length > 0;
-      if (isChange) this.#journal?.append(writes);
-      const ts = commit(isNested);
-      if (isChange && ts !== null) this.#announce(ts);
-      return ts;
-    };
-  }
-
-  #announce(ts: bigint): void {
-    this.#ts = ts > this.#ts ? ts : this.#ts + 1n;
-    setImmediate(() => this.#listeners.forEach((listener) => listener()));
-  }
-
   /** Interval jobs run here as they do there; the other kinds are named and left out. */
   async #startCrons(): Promise<void> {
     for (const [name, { name: path, args, schedule }] of Object.entries(await cronJobs())) {
@@ -132,25 +119,6 @@ export class Backend {
       this.#timers.push(setInterval(run, milliseconds(schedule)).unref());
     }
   }
-}
-
-function restore(tables: Tables, document: Document, file: string): void {
-  const { _id, _creationTime, ...fields } = document;
-  try {
-    tables._validate(tableOf(_id), fields);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${file}: document ${_id} does not fit the schema: ${reason}`, {
-      cause: error,
-    });
-  }
-  tables._documents[_id] = document;
-  tables._nextDocId = Math.max(tables._nextDocId, Number.parseInt(_id, 10) + 1);
-  tables._lastCreationTime = Math.max(tables._lastCreationTime, _creationTime);
-}
-
-function ownWrites(writes: Writes): Writes {
-  return Object.fromEntries(Object.entries(writes).filter(([id]) => !tableOf(id).startsWith("_")));
 }
 
 function milliseconds(interval: { seconds?: number; minutes?: number; hours?: number }): number {

@@ -5,7 +5,17 @@ type Module = Record<string, unknown>;
 
 export type FunctionKind = "query" | "mutation" | "action";
 
-export const modules = import.meta.glob<Module>("../../convex/**/*.*s");
+const files = import.meta.glob<Module>("../../convex/**/*.*s");
+
+/** Loaded when they are first needed; Vite's own way to a loaded one is long. */
+export const modules = Object.fromEntries(
+  Object.entries(files).map(([path, file]) => [path, once(file)]),
+);
+
+/** Clients write `module:name`; the Rust and Python ones, once they were cut off, `module.js:name`. */
+export function canonicalPath(path: string): string {
+  return path.replace(/\.js(?=:|$)/, "");
+}
 
 /** What a client may call under this path (`module:name`), or null: internal functions are no client's. */
 export async function publicKind(path: string): Promise<FunctionKind | null> {
@@ -28,7 +38,7 @@ export async function kindOfAny(path: string): Promise<FunctionKind | null> {
 type Registered = Partial<Record<"isPublic" | "isQuery" | "isMutation" | "isAction", boolean>>;
 
 async function find(path: string): Promise<Registered | null> {
-  const [file = "", name = "default"] = path.replace(/\.js(?=:|$)/, "").split(":");
+  const [file = "", name = "default"] = path.split(":");
   const module = await load(file);
   if (module === null || !Object.hasOwn(module, name)) return null;
   const value = module[name];
@@ -44,4 +54,9 @@ function kindOf(registered: Registered): FunctionKind | null {
   if (registered.isQuery) return "query";
   if (registered.isMutation) return "mutation";
   return registered.isAction ? "action" : null;
+}
+
+function once(file: () => Promise<Module>): () => Promise<Module> {
+  let module: Promise<Module> | null = null;
+  return () => (module ??= file());
 }

@@ -2,18 +2,30 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Backend } from "../backend/backend";
 import { httpFailureOf } from "../backend/failure";
+import type { Faults } from "../backend/faults";
 import { identityOfHeader } from "../backend/identity";
 import { readBody, Refusal, targetOf, type Handler } from "./exchange";
+import { admit } from "./faults";
 
 /** `prefix` is cut off the path: on the main port the actions are below `/http`. */
-export function httpActions({ backend, prefix }: { backend: Backend; prefix: string }): Handler {
+export function httpActions({
+  backend,
+  faults,
+  prefix,
+}: {
+  backend: Backend;
+  faults: Faults;
+  prefix: string;
+}): Handler {
   return async (request, response) => {
     const path = targetOf(request).slice(prefix.length);
     const init = await requestInit(request);
+    admit(faults);
     const answer = await answerOf(() =>
       backend.fetch(path.startsWith("/") ? path : `/${path}`, init, identityOf(request)),
     );
-    await send(answer, response);
+    if (faults.happens("dropAnswer")) request.socket.destroy();
+    else await send(answer, response);
   };
 }
 
@@ -21,9 +33,9 @@ async function requestInit(request: IncomingMessage): Promise<RequestInit> {
   const { method = "GET", headers } = request;
   const hasBody = method !== "GET" && method !== "HEAD";
   const body = hasBody ? { body: new Uint8Array(await readBody(request)) } : {};
-  const init = { method, headers: pairsOf(headers), ...body };
-  if (!isAcceptable(init)) throw new Refusal(400, "BadRequest", "The request is not valid HTTP.");
-  return init;
+  const head = { method, headers: pairsOf(headers) };
+  if (!isAcceptable(head)) throw new Refusal(400, "BadRequest", "The request is not valid HTTP.");
+  return { ...head, ...body };
 }
 
 function pairsOf(headers: IncomingMessage["headers"]): [string, string][] {
@@ -33,9 +45,9 @@ function pairsOf(headers: IncomingMessage["headers"]): [string, string][] {
 }
 
 /** Methods and headers that node:http takes and `Request` does not, e.g. TRACE. */
-function isAcceptable(init: RequestInit): boolean {
+function isAcceptable(head: RequestInit): boolean {
   try {
-    new Request("http://host", init);
+    new Request("http://host", head);
     return true;
   } catch {
     return false;
