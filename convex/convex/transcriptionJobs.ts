@@ -1,10 +1,16 @@
 import { ConvexError, v } from "convex/values";
 import { internal } from "./_generated/api";
 import { internalMutation, mutation, query } from "./_generated/server";
-import { ANONYMOUS, findRow, isOfAnother, isRegistrationRequired, isVisible } from "./model/access";
-import { JOB_ID } from "./model/jobUpdate";
-import { registration, rowOf, toJob } from "./model/row";
-import { job, jobUpdate } from "./schema";
+import {
+  ANONYMOUS,
+  findRow,
+  isOfAnother,
+  isRegistrationRequired,
+  isVisible,
+} from "./transcription/access";
+import { JOB_ID } from "./transcription/jobUpdate";
+import { registration, rowOf, toJob } from "./transcription/row";
+import { job, jobUpdate } from "./transcription/tables";
 
 /** With whole jobs of ordinary length this stays far below what one query may read (16 MiB). */
 const LIST_LIMIT = 100;

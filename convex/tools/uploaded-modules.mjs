@@ -3,11 +3,15 @@
 const EXPECTED = [
   "crons.js",
   "http.js",
-  "model/access.js",
-  "model/jobUpdate.js",
-  "model/problem.js",
-  "model/row.js",
-  "model/webhookKey.js",
+  "transcription/access.js",
+  "transcription/crons.js",
+  "transcription/environment.js",
+  "transcription/jobUpdate.js",
+  "transcription/problem.js",
+  "transcription/routes.js",
+  "transcription/row.js",
+  "transcription/tables.js",
+  "transcription/webhookKey.js",
   "transcriptionJobs.js",
 ];
 
