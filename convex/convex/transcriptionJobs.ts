@@ -5,6 +5,7 @@ import {
   ANONYMOUS,
   findRow,
   isOfAnother,
+  isOurs,
   isRegistrationRequired,
   isVisible,
 } from "./transcription/access";
@@ -79,7 +80,7 @@ export const register = mutation({
     if (existing === null) {
       const userId = identity?.subject ?? ANONYMOUS;
       await ctx.db.insert("transcriptionJobs", registration(jobId, userId, Date.now()));
-    } else if (isOfAnother(existing, identity)) {
+    } else if (isOurs(existing) && isOfAnother(existing, identity)) {
       throw new ConvexError({ code: "owner_mismatch", message: "This job id is another user's." });
     }
     return null;
@@ -88,7 +89,8 @@ export const register = mutation({
 
 /**
  * Makes the row what the update says, if its `sequence` is higher than the row's: nothing
- * else decides, so updates of one job may come in any order and any number of times.
+ * else decides, so updates of one job may come in any order and any number of times. A row
+ * that is not ours has none, and any update replaces it.
  */
 export const applyUpdate = internalMutation({
   args: { update: jobUpdate },
@@ -106,11 +108,13 @@ export const applyUpdate = internalMutation({
       await ctx.db.insert("transcriptionJobs", rowOf(update, Date.now()));
       return "applied" as const;
     }
-    // Nobody was signed in when the page registered it: the API's word decides whose it is.
-    const unclaimed = existing.sequence === 0 && existing.userId === ANONYMOUS;
-    if (existing.userId !== update.userId && !unclaimed) return "owner_mismatch" as const;
-    if (update.sequence === existing.sequence) return "duplicate" as const;
-    if (update.sequence < existing.sequence) return "stale" as const;
+    if (isOurs(existing)) {
+      // Nobody was signed in when the page registered it: the API's word decides whose it is.
+      const unclaimed = existing.sequence === 0 && existing.userId === ANONYMOUS;
+      if (existing.userId !== update.userId && !unclaimed) return "owner_mismatch" as const;
+      if (update.sequence === existing.sequence) return "duplicate" as const;
+      if (update.sequence < existing.sequence) return "stale" as const;
+    }
     await ctx.db.replace("transcriptionJobs", existing._id, rowOf(update, Date.now()));
     return "applied" as const;
   },
