@@ -1,16 +1,6 @@
 import { defineApp } from "convex/server";
-import { v } from "convex/values";
+import { transcriptionEnvironment } from "./transcription/environment";
 
-/** `npx convex deploy` is refused, naming the variable, until the one without `v.optional` is set. */
-const app = defineApp({
-  env: {
-    /** The key the gateway sends as `Authorization: Bearer …`. */
-    TRANSCRIPTION_WEBHOOK_KEY: v.string(),
-    /** The key before, taken as well while a new one is being rolled out. */
-    TRANSCRIPTION_WEBHOOK_KEY_PREVIOUS: v.optional(v.string()),
-    /** "true": only jobs that a signed-in page registered are taken. Default "false". */
-    TRANSCRIPTION_REQUIRE_REGISTRATION: v.optional(v.union(v.literal("true"), v.literal("false"))),
-  },
-});
+const app = defineApp({ env: { ...transcriptionEnvironment } });
 
 export default app;

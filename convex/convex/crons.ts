@@ -1,12 +1,7 @@
 import { cronJobs } from "convex/server";
-import { internal } from "./_generated/api";
+import { addTranscriptionCrons } from "./transcription/crons";
 
 const crons = cronJobs();
-
-crons.interval(
-  "remove tombstones and registrations whose time is over",
-  { minutes: 10 },
-  internal.transcriptionJobs.removeExpired,
-);
+addTranscriptionCrons(crons);
 
 export default crons;

@@ -1,10 +1,17 @@
 import { ConvexError, v } from "convex/values";
 import { internal } from "./_generated/api";
 import { internalMutation, mutation, query } from "./_generated/server";
-import { ANONYMOUS, findRow, isOfAnother, isRegistrationRequired, isVisible } from "./model/access";
-import { JOB_ID } from "./model/jobUpdate";
-import { registration, rowOf, toJob } from "./model/row";
-import { job, jobUpdate } from "./schema";
+import {
+  ANONYMOUS,
+  findRow,
+  isOfAnother,
+  isOurs,
+  isRegistrationRequired,
+  isVisible,
+} from "./transcription/access";
+import { JOB_ID } from "./transcription/jobUpdate";
+import { registration, rowOf, toJob } from "./transcription/row";
+import { job, jobUpdate } from "./transcription/tables";
 
 /** With whole jobs of ordinary length this stays far below what one query may read (16 MiB). */
 const LIST_LIMIT = 100;
@@ -73,7 +80,7 @@ export const register = mutation({
     if (existing === null) {
       const userId = identity?.subject ?? ANONYMOUS;
       await ctx.db.insert("transcriptionJobs", registration(jobId, userId, Date.now()));
-    } else if (isOfAnother(existing, identity)) {
+    } else if (isOurs(existing) && isOfAnother(existing, identity)) {
       throw new ConvexError({ code: "owner_mismatch", message: "This job id is another user's." });
     }
     return null;
@@ -82,7 +89,8 @@ export const register = mutation({
 
 /**
  * Makes the row what the update says, if its `sequence` is higher than the row's: nothing
- * else decides, so updates of one job may come in any order and any number of times.
+ * else decides, so updates of one job may come in any order and any number of times. A row
+ * that is not ours has none, and any update replaces it.
  */
 export const applyUpdate = internalMutation({
   args: { update: jobUpdate },
@@ -100,11 +108,13 @@ export const applyUpdate = internalMutation({
       await ctx.db.insert("transcriptionJobs", rowOf(update, Date.now()));
       return "applied" as const;
     }
-    // Nobody was signed in when the page registered it: the API's word decides whose it is.
-    const unclaimed = existing.sequence === 0 && existing.userId === ANONYMOUS;
-    if (existing.userId !== update.userId && !unclaimed) return "owner_mismatch" as const;
-    if (update.sequence === existing.sequence) return "duplicate" as const;
-    if (update.sequence < existing.sequence) return "stale" as const;
+    if (isOurs(existing)) {
+      // Nobody was signed in when the page registered it: the API's word decides whose it is.
+      const unclaimed = existing.sequence === 0 && existing.userId === ANONYMOUS;
+      if (existing.userId !== update.userId && !unclaimed) return "owner_mismatch" as const;
+      if (update.sequence === existing.sequence) return "duplicate" as const;
+      if (update.sequence < existing.sequence) return "stale" as const;
+    }
     await ctx.db.replace("transcriptionJobs", existing._id, rowOf(update, Date.now()));
     return "applied" as const;
   },

@@ -17,7 +17,12 @@ import zlib from "node:zlib";
  * @property {{ definition: Module | null, schema: Module | null, changedModules: Module[] }} appDefinition
  * @property {Module[]} [componentDefinitions]
  *
- * @typedef {{ code: number, output: string, pushed: Push | null, finished: boolean }} Run
+ * @typedef {object} Run
+ * @property {number} code
+ * @property {string} output
+ * @property {Push | null} pushed
+ * @property {boolean} finished
+ * @property {Record<string, string>} variables what was set of the functions' environment
  */
 
 const SERVER_VERSION = "1.48.0";
@@ -82,12 +87,12 @@ const NO_CHANGE = {
  * Runs `convex ARGS` in `directory` against a fresh stub.
  *
  * @param {string[]} args
- * @param {{ directory: string }} options
+ * @param {{ directory: string, input?: string }} options `input` is what it reads on stdin
  * @returns {Promise<Run>}
  */
-export async function runConvex(args, { directory }) {
+export async function runConvex(args, { directory, input = "" }) {
   /** @type {Run} */
-  const run = { code: 1, output: "", pushed: null, finished: false };
+  const run = { code: 1, output: "", pushed: null, finished: false, variables: {} };
 
   /** @type {Record<string, (body: any) => unknown>} */
   const answers = {
@@ -108,6 +113,10 @@ export async function runConvex(args, { directory }) {
       return NO_CHANGE;
     },
     "/api/deploy2/report_push_completed": () => null,
+    "/api/update_environment_variables": ({ changes }) => {
+      for (const { name, value } of changes) run.variables[name] = value;
+      return null;
+    },
   };
 
   const server = http.createServer(async (request, response) => {
@@ -128,7 +137,7 @@ export async function runConvex(args, { directory }) {
   const home = await mkdtemp(path.join(os.tmpdir(), "convex-home-"));
   const child = spawn(process.execPath, [CLI, ...args], {
     cwd: directory,
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
     env: {
       PATH: process.env.PATH,
       HOME: home, // whoever runs this: their account is not looked at
@@ -137,6 +146,7 @@ export async function runConvex(args, { directory }) {
       CONVEX_SELF_HOSTED_ADMIN_KEY: "stub|stub",
     },
   });
+  child.stdin.on("error", () => {}).end(input); // it may have ended without a look at it
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text) => (run.output += text));
   }

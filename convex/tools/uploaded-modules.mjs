@@ -3,11 +3,15 @@
 const EXPECTED = [
   "crons.js",
   "http.js",
-  "model/access.js",
-  "model/jobUpdate.js",
-  "model/problem.js",
-  "model/row.js",
-  "model/webhookKey.js",
+  "transcription/access.js",
+  "transcription/crons.js",
+  "transcription/environment.js",
+  "transcription/jobUpdate.js",
+  "transcription/problem.js",
+  "transcription/routes.js",
+  "transcription/row.js",
+  "transcription/tables.js",
+  "transcription/webhookKey.js",
   "transcriptionJobs.js",
 ];
 
@@ -16,9 +20,11 @@ const EXPECTED = [
  * (`_deps/…`) are named by their content and do not count.
  *
  * @param {import("./deployment-stub.mjs").Push | null} push
+ * @param {string[]} others what an app that has taken ours in uploads besides
  * @returns {string[]}
  */
-export function faultsOf(push) {
+export function faultsOf(push, others = []) {
+  const expected = [...EXPECTED, ...others];
   if (push === null) return ["nothing was uploaded"];
   const { definition, schema, changedModules } = push.appDefinition;
   const uploaded = changedModules
@@ -26,11 +32,11 @@ export function faultsOf(push) {
     .filter((path) => !path.startsWith("_deps/"));
   return [
     ...uploaded
-      .filter((path) => !EXPECTED.includes(path))
+      .filter((path) => !expected.includes(path))
       .map((path) => `${path} is uploaded and not expected`),
-    ...EXPECTED.filter((path) => !uploaded.includes(path)).map(
-      (path) => `${path} is expected and not uploaded`,
-    ),
+    ...expected
+      .filter((path) => !uploaded.includes(path))
+      .map((path) => `${path} is expected and not uploaded`),
     ...(schema?.path === "schema.js" ? [] : ["schema.ts is not uploaded"]),
     ...(definition ? [] : ["convex.config.ts is not uploaded"]),
     ...changedModules

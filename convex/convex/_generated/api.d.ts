@@ -10,11 +10,15 @@
 
 import type * as crons from "../crons.js";
 import type * as http from "../http.js";
-import type * as model_access from "../model/access.js";
-import type * as model_jobUpdate from "../model/jobUpdate.js";
-import type * as model_problem from "../model/problem.js";
-import type * as model_row from "../model/row.js";
-import type * as model_webhookKey from "../model/webhookKey.js";
+import type * as transcription_access from "../transcription/access.js";
+import type * as transcription_crons from "../transcription/crons.js";
+import type * as transcription_environment from "../transcription/environment.js";
+import type * as transcription_jobUpdate from "../transcription/jobUpdate.js";
+import type * as transcription_problem from "../transcription/problem.js";
+import type * as transcription_routes from "../transcription/routes.js";
+import type * as transcription_row from "../transcription/row.js";
+import type * as transcription_tables from "../transcription/tables.js";
+import type * as transcription_webhookKey from "../transcription/webhookKey.js";
 import type * as transcriptionJobs from "../transcriptionJobs.js";
 
 import type {
@@ -26,11 +30,15 @@ import type {
 declare const fullApi: ApiFromModules<{
   crons: typeof crons;
   http: typeof http;
-  "model/access": typeof model_access;
-  "model/jobUpdate": typeof model_jobUpdate;
-  "model/problem": typeof model_problem;
-  "model/row": typeof model_row;
-  "model/webhookKey": typeof model_webhookKey;
+  "transcription/access": typeof transcription_access;
+  "transcription/crons": typeof transcription_crons;
+  "transcription/environment": typeof transcription_environment;
+  "transcription/jobUpdate": typeof transcription_jobUpdate;
+  "transcription/problem": typeof transcription_problem;
+  "transcription/routes": typeof transcription_routes;
+  "transcription/row": typeof transcription_row;
+  "transcription/tables": typeof transcription_tables;
+  "transcription/webhookKey": typeof transcription_webhookKey;
   transcriptionJobs: typeof transcriptionJobs;
 }>;
 

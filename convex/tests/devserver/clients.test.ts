@@ -3,7 +3,7 @@ import { makeFunctionReference } from "convex/server";
 import { ConvexError } from "convex/values";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { api } from "../../convex/_generated/api";
-import type { TranscriptionJob } from "../../convex/schema";
+import type { TranscriptionJob } from "../../convex/transcription/tables";
 import {
   connect,
   DevServer,
@@ -50,7 +50,7 @@ describe("ConvexHttpClient", () => {
     ["an internal function", internalMutation, { update: newJob() }],
     ["an unknown function", makeFunctionReference<"mutation">("transcriptionJobs:drop"), {}],
     ["an unknown module", makeFunctionReference<"mutation">("../devserver/server:startServer"), {}],
-    ["a helper", makeFunctionReference<"mutation">("model/row:toJob"), {}],
+    ["a helper", makeFunctionReference<"mutation">("transcription/row:toJob"), {}],
     [
       "what every object has",
       makeFunctionReference<"mutation">("transcriptionJobs:constructor"),

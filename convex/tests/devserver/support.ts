@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { ConvexClient } from "convex/browser";
 import { onTestFinished } from "vitest";
 import { WebSocket } from "ws";
-import type { JobUpdate } from "../../convex/schema";
+import type { JobUpdate } from "../../convex/transcription/tables";
 
 const MAIN = fileURLToPath(new URL("../../devserver/main.mjs", import.meta.url));
 const DEADLINE_MS = 15_000;

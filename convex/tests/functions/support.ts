@@ -1,7 +1,8 @@
 /** The functions under convex-test, and jobs as the transcription API sends them. */
 import { convexTest } from "convex-test";
 import { afterEach, beforeEach, vi } from "vitest";
-import schema, { type JobUpdate } from "../../convex/schema";
+import schema from "../../convex/schema";
+import type { JobUpdate } from "../../convex/transcription/tables";
 
 const modules = import.meta.glob("../../convex/**/*.*s");
 

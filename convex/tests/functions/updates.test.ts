@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { api, internal } from "../../convex/_generated/api";
-import type { JobUpdate } from "../../convex/schema";
+import type { JobUpdate } from "../../convex/transcription/tables";
 import {
   completedJob,
   JOB_ID,

@@ -1,5 +1,5 @@
 /** Reads a job out of a webhook's body: null, absent and unknown fields are taken alike. */
-import type { JobUpdate } from "../schema";
+import type { JobUpdate } from "./tables";
 import { Problem } from "./problem";
 
 /** Convex's own limit. */

@@ -6,22 +6,30 @@ import { env, type QueryCtx } from "../_generated/server";
 /** The transcription API's `userId` for jobs that nobody claimed. */
 export const ANONYMOUS = "anonymous";
 
-type Row = Doc<"transcriptionJobs">;
+/** What is in the table, also where an app had rows of its own in it before. */
+type AnyRow = Doc<"transcriptionJobs">;
+type Row = Extract<AnyRow, { sequence: number }>;
 export type JobRow = Exclude<Row, { status: "deleted" }>;
 
-export async function findRow(ctx: Pick<QueryCtx, "db">, jobId: string): Promise<Row | null> {
+export async function findRow(ctx: Pick<QueryCtx, "db">, jobId: string): Promise<AnyRow | null> {
   return await ctx.db
     .query("transcriptionJobs")
     .withIndex("by_jobId", (q) => q.eq("jobId", jobId))
     .unique();
 }
 
+/** Whether the row is of the webhook or of a registration, and not one that the app wrote before there were these. */
+export function isOurs(row: AnyRow): row is Row {
+  return "sequence" in row;
+}
+
 /**
  * Whether a caller who knows the row's job id may see it. A signed-in caller sees their own
  * jobs and unclaimed ones; a caller without an identity has the unguessable id for a key.
  */
-export function isVisible(row: Row | null, identity: UserIdentity | null): row is JobRow {
-  return row !== null && row.status !== "deleted" && !isOfAnother(row, identity);
+export function isVisible(row: AnyRow | null, identity: UserIdentity | null): row is JobRow {
+  if (row === null || !isOurs(row)) return false;
+  return row.status !== "deleted" && !isOfAnother(row, identity);
 }
 
 /** Whether the row belongs to a user who is not this signed-in caller. */

@@ -1,7 +1,7 @@
 /** Between a job as the API shows it (null for no value) and its row (no value: no field). */
 import type { WithoutSystemFields } from "convex/server";
 import type { Doc } from "../_generated/dataModel";
-import type { JobUpdate, TranscriptionJob } from "../schema";
+import type { JobUpdate, TranscriptionJob } from "./tables";
 import type { JobRow } from "./access";
 
 const HOUR_MS = 60 * 60 * 1000;
