@@ -25,8 +25,16 @@ export default defineConfig({
         test: {
           name: "hook",
           environment: "jsdom",
-          include: ["tests/hook*.test.{ts,tsx}", "tests/hook/**/*.test.{ts,tsx}"],
+          include: ["tests/hook*.test.{ts,tsx}"],
           testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: "hook-package",
+          environment: "node",
+          include: ["tests/hookPackage/**/*.test.ts"],
+          testTimeout: 120_000,
         },
       },
     ],
