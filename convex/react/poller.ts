@@ -14,6 +14,9 @@ export type Connection = "connecting" | "live" | "polling" | "offline";
 /** How the last question went; null before the first one of an outage. */
 type Asked = "answered" | "refused" | "unanswered" | null;
 
+/** A timer does not count the time that the machine sleeps, so none is set for longer than this. */
+const LOOK_AGAIN_MS = 1_000;
+
 export class Poller {
   readonly #api: TranscriptionApi;
   readonly #list: JobList;
@@ -84,7 +87,7 @@ export class Poller {
     const times = [...this.#list.entries()].map((entry) => this.#due(entry));
     const next = Math.min(...times.filter((time) => time !== null));
     if (next === Infinity) return;
-    const delay = Math.max(0, next - this.#now());
+    const delay = Math.min(Math.max(0, next - this.#now()), LOOK_AGAIN_MS);
     this.#timer = setTimeout(() => this.#tick(), delay);
   }
 
