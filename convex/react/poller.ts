@@ -27,6 +27,8 @@ export class Poller {
   #line: Line;
   #hasBeenLive = false;
   #asked: Asked = null;
+  /** The jobs whose last question failed. */
+  readonly #failing = new Set<string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isOpen = false;
 
@@ -77,6 +79,7 @@ export class Poller {
     }
     this.#line = { isLive, since: this.#now() };
     this.#hasBeenLive ||= isLive;
+    this.#failing.clear();
     this.#setAsked(null);
     this.#arm();
   }
@@ -108,7 +111,7 @@ export class Poller {
     this.#list.update(jobId, { askedAt: this.#now() });
     try {
       const fetched = await this.#api.get(jobId, etag);
-      this.#setAsked("answered");
+      this.#answered(jobId);
       if (fetched === null) return;
       this.#list.update(jobId, { etag: fetched.etag });
       if (fetched.job.status === "deleted") this.#list.forget(jobId);
@@ -118,17 +121,24 @@ export class Poller {
     }
   }
 
+  #answered(jobId: string): void {
+    this.#failing.delete(jobId);
+    this.#setAsked("answered");
+  }
+
   #askFailed(jobId: string, error: unknown): void {
     if (isGone(error)) {
-      this.#setAsked("answered");
+      this.#answered(jobId);
       this.#lose(jobId);
       return;
     }
     const details = { jobId, ...reasonOf(error) };
-    // One line an outage, not one every interval.
-    if (this.#asked === null || this.#asked === "answered") {
+    // One line an outage, not one every interval; another job's answer does not end this one's.
+    const isOutage = this.#asked === "refused" || this.#asked === "unanswered";
+    if (!isOutage && !this.#failing.has(jobId)) {
       this.#logFailure("The API could not be asked for the job.", details);
     }
+    this.#failing.add(jobId);
     const isAnswer = error instanceof ApiError && error.status !== null;
     this.#setAsked(isAnswer ? "refused" : "unanswered");
   }

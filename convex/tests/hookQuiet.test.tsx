@@ -2,10 +2,21 @@
 
 import { act, cleanup } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { aJob, aStored, completed, FakeApi, FakeConvex, renderTranscription } from "./hookSupport";
+import {
+  aJob,
+  aStored,
+  completed,
+  FakeApi,
+  FakeConvex,
+  problem,
+  renderTranscription,
+} from "./hookSupport";
 
 const { jobId } = aJob();
 const GET = `GET /v1/jobs/${jobId}`;
+const LOST =
+  "[transcription] The live connection is lost; unfinished jobs are asked for at the API.";
+const UNASKED = "[transcription] The API could not be asked for the job.";
 const MINUTE = 60_000;
 
 let convex: FakeConvex;
@@ -70,5 +81,47 @@ describe("a final state", () => {
     }
     expect(api.lines).toEqual([GET]);
     expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("a failure is logged once", () => {
+  test("where an outage lasts for many intervals, and again for the next outage", async () => {
+    convex.setRows(aJob(), aJob({ jobId: "another" }));
+    api.answer = () => Promise.reject(new TypeError("Failed to fetch"));
+    render(jobId, "another");
+    for (const outage of [1, 2]) {
+      act(() => convex.setConnected(false));
+      await pass(60 * MINUTE);
+      act(() => convex.setConnected(true));
+      await pass(1_000);
+      expect(logged).toEqual(Array(outage).fill([LOST, UNASKED]).flat());
+    }
+  });
+
+  test("where the API refuses one job again and again and answers for another", async () => {
+    convex.setRows(aJob(), aJob({ jobId: "another" }));
+    api.jobs.set("another", aJob({ jobId: "another" }));
+    api.answer = ({ path }) =>
+      path.endsWith(jobId)
+        ? problem(500, "broken", "It broke.")
+        : Response.json(aJob({ jobId: "another" }));
+    render(jobId, "another");
+    act(() => convex.setConnected(false));
+    await pass(10 * MINUTE);
+    expect(logged).toEqual([LOST, UNASKED]);
+  });
+
+  test("and again where the job was answered for in between", async () => {
+    convex.setRows(aJob());
+    const refuse = () => problem(500, "broken", "It broke.");
+    api.answer = refuse;
+    render(jobId);
+    act(() => convex.setConnected(false));
+    await pass(MINUTE);
+    api.answer = () => Response.json(aJob());
+    await pass(10_000);
+    api.answer = refuse;
+    await pass(MINUTE);
+    expect(logged).toEqual([LOST, UNASKED, UNASKED]);
   });
 });
