@@ -84,6 +84,20 @@ describe("a final state", () => {
   });
 });
 
+describe("an answer that nothing is new", () => {
+  test("draws nothing again", async () => {
+    convex.setRows(aJob());
+    api.jobs.set(jobId, aJob());
+    const hook = render(jobId);
+    act(() => convex.setConnected(false));
+    await pass(10_000);
+    const shown = hook.result.current;
+    await pass(MINUTE);
+    expect(api.seen.slice(1).map(({ etag }) => etag)).toEqual(Array(6).fill('"3"'));
+    expect(hook.result.current).toBe(shown);
+  });
+});
+
 describe("a failure is logged once", () => {
   test("where an outage lasts for many intervals, and again for the next outage", async () => {
     convex.setRows(aJob(), aJob({ jobId: "another" }));
