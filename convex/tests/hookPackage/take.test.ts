@@ -62,6 +62,16 @@ test("the oldest versions that the package asks for are the oldest that it is te
   expect(newestReact.split(".")[0]).toBe(`^${(await versionOf("newest", "react")).split(".")[0]}`);
 });
 
+test.each(["React", "Convex", "TypeScript"])(
+  "the README names the tested versions of %s",
+  async (name) => {
+    const oldest = await versionOf("oldest", name.toLowerCase());
+    const newest = await versionOf("newest", name.toLowerCase());
+    const row = new RegExp(`^\\| ${name} *\\| ${oldest} *\\| ${newest} *\\|$`, "m");
+    expect(await readFile("react/README.md", "utf8")).toMatch(row);
+  },
+);
+
 describe.each(EACH_VERSION)("in an app of the %s versions", (versions) => {
   describe("the copied folder", () => {
     let app: App;
