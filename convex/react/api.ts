@@ -17,12 +17,13 @@ export type TranscriptFormat = "json" | "text" | "srt" | "vtt";
 /** `status` is null when no answer came; `code` and the message come from the problem+json body where it has them. */
 export class ApiError extends Error {
   override name = "ApiError";
-  constructor(
-    readonly status: number | null,
-    readonly code: string,
-    message: string,
-  ) {
+  readonly status: number | null;
+  readonly code: string;
+
+  constructor(status: number | null, code: string, message: string) {
     super(message);
+    this.status = status;
+    this.code = code;
   }
 
   /** Whether the same request may succeed later: no answer, or one that says "not now". */

@@ -66,7 +66,9 @@ export class JobList {
   update(jobId: string, change: Partial<Entry>): void {
     const entry = this.#entries.get(jobId);
     if (entry === undefined) return;
-    this.#entries.set(jobId, { ...entry, ...change });
+    const next = { ...entry, ...change };
+    this.#views.set(next, kept(this.#view(entry), shown(next)));
+    this.#entries.set(jobId, next);
     this.#changed();
   }
 
@@ -136,13 +138,12 @@ export class JobList {
 
   #changed(): void {
     const entries = [...this.#entries.values()];
-    this.#listing = {
-      jobs: entries.map((entry) => this.#view(entry)),
-      followed: entries
-        .filter(isUnfinished)
-        .slice(0, FOLLOWED_AT_MOST)
-        .map(({ stored }) => stored.jobId),
-    };
+    const jobs = entries.map((entry) => this.#view(entry));
+    const unfinished = entries.filter(isUnfinished).slice(0, FOLLOWED_AT_MOST);
+    const followed = unfinished.map(({ stored }) => stored.jobId);
+    const last = this.#listing;
+    const next = { jobs: kept(last.jobs, jobs), followed: kept(last.followed, followed) };
+    this.#listing = kept(last, next);
     for (const listener of this.#listeners) listener();
   }
 
@@ -152,4 +153,12 @@ export class JobList {
     this.#views.set(entry, view);
     return view;
   }
+}
+
+/** The old one where everything in it is what it was, so that nothing is drawn again. */
+function kept<T extends object>(old: T, next: T): T {
+  const before = new Map(Object.entries(old));
+  const after = Object.entries(next);
+  const isSame = before.size === after.length && after.every(([k, v]) => before.get(k) === v);
+  return isSame ? old : next;
 }

@@ -14,6 +14,9 @@ export type Connection = "connecting" | "live" | "polling" | "offline";
 /** How the last question went; null before the first one of an outage. */
 type Asked = "answered" | "refused" | "unanswered" | null;
 
+/** A timer does not count the time that the machine sleeps, so none is set for longer than this. */
+const LOOK_AGAIN_MS = 1_000;
+
 export class Poller {
   readonly #api: TranscriptionApi;
   readonly #list: JobList;
@@ -24,6 +27,8 @@ export class Poller {
   #line: Line;
   #hasBeenLive = false;
   #asked: Asked = null;
+  /** The jobs whose last question failed. */
+  readonly #failing = new Set<string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isOpen = false;
 
@@ -74,6 +79,7 @@ export class Poller {
     }
     this.#line = { isLive, since: this.#now() };
     this.#hasBeenLive ||= isLive;
+    this.#failing.clear();
     this.#setAsked(null);
     this.#arm();
   }
@@ -84,7 +90,7 @@ export class Poller {
     const times = [...this.#list.entries()].map((entry) => this.#due(entry));
     const next = Math.min(...times.filter((time) => time !== null));
     if (next === Infinity) return;
-    const delay = Math.max(0, next - this.#now());
+    const delay = Math.min(Math.max(0, next - this.#now()), LOOK_AGAIN_MS);
     this.#timer = setTimeout(() => this.#tick(), delay);
   }
 
@@ -105,7 +111,7 @@ export class Poller {
     this.#list.update(jobId, { askedAt: this.#now() });
     try {
       const fetched = await this.#api.get(jobId, etag);
-      this.#setAsked("answered");
+      this.#answered(jobId);
       if (fetched === null) return;
       this.#list.update(jobId, { etag: fetched.etag });
       if (fetched.job.status === "deleted") this.#list.forget(jobId);
@@ -115,17 +121,24 @@ export class Poller {
     }
   }
 
+  #answered(jobId: string): void {
+    this.#failing.delete(jobId);
+    this.#setAsked("answered");
+  }
+
   #askFailed(jobId: string, error: unknown): void {
     if (isGone(error)) {
-      this.#setAsked("answered");
+      this.#answered(jobId);
       this.#lose(jobId);
       return;
     }
     const details = { jobId, ...reasonOf(error) };
-    // One line an outage, not one every interval.
-    if (this.#asked === null || this.#asked === "answered") {
+    // One line an outage, not one every interval; another job's answer does not end this one's.
+    const isOutage = this.#asked === "refused" || this.#asked === "unanswered";
+    if (!isOutage && !this.#failing.has(jobId)) {
       this.#logFailure("The API could not be asked for the job.", details);
     }
+    this.#failing.add(jobId);
     const isAnswer = error instanceof ApiError && error.status !== null;
     this.#setAsked(isAnswer ? "refused" : "unanswered");
   }

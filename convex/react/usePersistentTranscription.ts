@@ -2,10 +2,10 @@
 
 import { useConvexConnectionState, useMutation, useQuery } from "convex/react";
 import { useEffect, useState, useSyncExternalStore } from "react";
-import { api as functions } from "../convex/_generated/api";
 import { TranscriptionApi, type StartOptions, type TranscriptFormat } from "./api";
 import { Commands } from "./commands";
 import type { TrackedJob } from "./entry";
+import { DEFAULT_FUNCTIONS_PATH, functionsAt } from "./functions";
 import { JobList } from "./list";
 import { Poller, type Connection } from "./poller";
 import { localJobStorage, type JobStorage } from "./storage";
@@ -18,6 +18,8 @@ export type PersistentTranscriptionOptions = {
   storage?: JobStorage;
   /** Sends the requests to the API; the place to add credentials. Default: the browser's `fetch`. */
   fetch?: typeof fetch;
+  /** Where the functions file is below the app's `convex/` folder, without its extension: "transcription/jobs". Default: "transcriptionJobs". */
+  functionsPath?: string;
   /** Register each job under the signed-in user before its upload; for apps with TRANSCRIPTION_REQUIRE_REGISTRATION. Default: false. */
   register?: boolean;
   /** Between two requests for an unfinished job while the live connection is down or silent. Default: 10 000. */
@@ -43,17 +45,15 @@ export type PersistentTranscription = {
 export function usePersistentTranscription(
   options: PersistentTranscriptionOptions,
 ): PersistentTranscription {
-  const register = useMutation(functions.transcriptionJobs.register);
+  const [functions] = useState(() => functionsAt(options.functionsPath ?? DEFAULT_FUNCTIONS_PATH));
+  const register = useMutation(functions.register);
   const [{ list, poller, commands, transcript }] = useState(() =>
     assemble(options, (jobId) => register({ jobId })),
   );
   const { jobs, followed } = useSyncExternalStore(list.subscribe, list.listing, list.listing);
   const connection = useSyncExternalStore(poller.subscribe, poller.connection, poller.connection);
   const { isWebSocketConnected } = useConvexConnectionState();
-  const rows = useQuery(
-    functions.transcriptionJobs.list,
-    followed.length === 0 ? "skip" : { jobIds: followed },
-  );
+  const rows = useQuery(functions.list, followed.length === 0 ? "skip" : { jobIds: followed });
 
   useEffect(() => list.open(), [list]);
   useEffect(() => poller.open(), [poller]);
