@@ -104,7 +104,7 @@ function Controls({ job, onCancel, onRetry, onRemove }: ControlsProps) {
           {which}
         </button>
       )}
-      <button {...common} className="button small last" onClick={unlessBusy(onRemove)}>
+      <button {...common} className="button small plain last" onClick={unlessBusy(onRemove)}>
         {action === "remove" ? "Removing…" : "Remove"}
         {which}
       </button>

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page
 
 from stack.ports import ANY, choose
 from stack.stack import Stack
 from stack.workspace import Keys
 from tests.support.chromium import running_chromium
 from tests.support.fake_transcriber import FakeTranscriber, fake_transcriber
-from tests.support.page_scene import SPEECH, AddSpeech, Services, card, eventually, is_live
+from tests.support.page_scene import SPEECH, AddSpeech, Services, add, is_live
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +65,7 @@ async def page(context: BrowserContext, services: Services) -> Page:
 async def add_speech(page: Page, api: FakeTranscriber) -> AddSpeech:
     """Choose the sample as a person would; returns the id of its job once the API has it."""
 
-    async def add() -> str:
-        known = set(api.jobs)
-        await page.get_by_label("Choose files").set_input_files(SPEECH)
-        await eventually(lambda: len(api.jobs) > len(known))
-        (job_id,) = set(api.jobs) - known
-        await expect(card(page, job_id)).to_have_attribute("data-status", "queued")
-        return job_id
+    async def add_it() -> str:
+        return await add(page, api, SPEECH)
 
-    return add
+    return add_it

@@ -1,15 +1,12 @@
 """The page in headless Chromium, with the real Convex backend and a transcription API that moves on command."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from playwright.async_api import Page, expect
 
 from tests.support.fake_transcriber import FakeTranscriber, Refusal
-from tests.support.page_scene import SENTENCES, SPEECH, AddSpeech, Services, card, eventually
+from tests.support.page_scene import SENTENCES, SPEECH, AddSpeech, Services, card, convex_stopped, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -177,18 +174,6 @@ async def with_own_clock(page: Page) -> None:
     await page.clock.install()
     await page.reload()
     await expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "live")
-
-
-@asynccontextmanager
-async def convex_stopped(services: Services) -> AsyncIterator[None]:
-    """Convex is gone within the block; it comes back as it was. What the API has to say meanwhile does not arrive."""
-    site_url, services.api.site_url = services.api.site_url, None
-    await asyncio.to_thread(services.stack.stop, "convex")
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(services.stack.start, "convex")
-        services.api.site_url = site_url
 
 
 def asked(api: FakeTranscriber, job_id: str) -> list[str]:

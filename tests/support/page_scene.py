@@ -1,11 +1,12 @@
 """What the tests of the page share: the services around it, and how a job is found on it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import FilePayload, Locator, Page, expect
 
 from stack.stack import Stack
 from tests.support.chromium import PATIENCE_SECONDS
@@ -42,3 +43,29 @@ async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+async def add(page: Page, api: FakeTranscriber, recording: Path, name: str | None = None) -> str:
+    """Choose a file as a person would, under its own or another name; returns the id of its job once the page shows it."""
+    known = set(api.jobs)
+    await page.get_by_label("Choose files").set_input_files(as_chosen(recording, name))
+    await eventually(lambda: len(api.jobs) > len(known))
+    (job_id,) = set(api.jobs) - known
+    await expect(card(page, job_id)).to_have_attribute("data-status", "queued")
+    return job_id
+
+
+def as_chosen(recording: Path, name: str | None) -> FilePayload:
+    return FilePayload(name=name or recording.name, mimeType="audio/wav", buffer=recording.read_bytes())
+
+
+@asynccontextmanager
+async def convex_stopped(services: Services) -> AsyncIterator[None]:
+    """Convex is gone within the block; it comes back as it was. What the API has to say meanwhile does not arrive."""
+    site_url, services.api.site_url = services.api.site_url, None
+    await asyncio.to_thread(services.stack.stop, "convex")
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(services.stack.start, "convex")
+        services.api.site_url = site_url
