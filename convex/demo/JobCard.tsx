@@ -3,7 +3,8 @@ import type { PersistentTranscription, TrackedJob } from "../react";
 import { Progress } from "./Progress";
 import { Recording } from "./Recording";
 import { TakeAway } from "./TakeAway";
-import { clock, languageName } from "./format";
+import { explanationOf } from "./explanation";
+import { clock, languageName, sentence } from "./format";
 
 export type JobCardProps = {
   job: TrackedJob;
@@ -49,13 +50,13 @@ export const JobCard = memo(function JobCard({ job, ...on }: JobCardProps) {
         </header>
         <Facts job={job} />
         <Progress status={status} progress={job.progress} name={name} />
-        {status === "failed" && <p className="problem">{job.error?.message ?? "It failed."}</p>}
+        {status === "failed" && <p className="problem">{explanationOf(job.error)}</p>}
         {finished !== null && (
           <Recording jobId={jobId} name={name} result={finished} onAudio={on.onAudio} />
         )}
         {job.problem !== null && (
           <p className="problem" role="alert">
-            {job.problem}
+            {sentence(job.problem)}
           </p>
         )}
         <div className="job-buttons">

@@ -31,10 +31,10 @@ export type LocalFailure = {
  * | ------------------ | ------------ | --------- | --------- | ----------------- | ------------------ |
  * | none               | not accepted | at hand   | uploading | goes on uploading |                    |
  * | none               | not accepted | not there | loading   | the API is asked  |                    |
- * | no answer, 429, 5xx| not accepted | at hand   | failed    | goes on uploading | yes                |
+ * | one that may pass  | not accepted | at hand   | failed    | goes on uploading | yes                |
  * | unknown to the API | either       | either    | failed    | the API is asked  | with the audio     |
  * | none               | cancelled    | either    | cancelled | the same          | with the audio     |
- * | none               | failed (4xx) | either    | failed    | the same          | no                 |
+ * | none               | failed       | either    | failed    | the same          | no: its content    |
  */
 type Unconfirmed = {
   status: "uploading" | "failed" | "cancelled";

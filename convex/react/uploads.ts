@@ -115,9 +115,12 @@ export class Uploads {
   #refused(jobId: string, error: unknown): void {
     const reason = reasonOf(error);
     this.#logFailure("The upload failed.", { jobId, ...reason });
-    // The same bytes get the same refusal, after a reload too; what may pass is tried again then.
-    const isForGood = error instanceof ApiError && !error.isTransient;
-    if (isForGood) this.#list.store(jobId, { stopped: { status: "failed", error: reason } });
+    if (isForGood(error)) this.#list.store(jobId, { stopped: { status: "failed", error: reason } });
     else this.#list.update(jobId, { local: { status: "failed", error: reason, atSequence: 0 } });
   }
+}
+
+/** The same bytes get the same refusal, after a reload too. Anything else may pass: a sign-in, a full queue, a wrong address. */
+function isForGood(error: unknown): boolean {
+  return error instanceof ApiError && [400, 409, 413, 415, 422].includes(error.status ?? 0);
 }

@@ -100,7 +100,7 @@ async def show_one_of_each(page: Page, api: FakeTranscriber) -> None:
     api.move(
         failed,
         status="failed",
-        error={"code": "truncated", "message": "The recording ends in the middle. Export it again."},
+        error={"code": "audio_truncated", "message": "the file ends early, after 3.0 s of sound"},
     )
     completed = await add(page, api, SPEECH, "Inaugural address.wav")
     api.complete(completed, *SENTENCES)

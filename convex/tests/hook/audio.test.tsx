@@ -124,6 +124,13 @@ describe("after a reload, an upload that the API has not confirmed", () => {
     expect((await reload()).current.jobs).toMatchObject([{ jobId: id, status: "queued" }]);
   });
 
+  test("is sent again although nobody was signed in", async () => {
+    api.answer = () => problem(401, "unauthorized", "Sign in.");
+    await started();
+    api.answer = null;
+    expect((await reload()).current.jobs).toMatchObject([{ status: "queued" }]);
+  });
+
   test("stays cancelled when the user cancelled it, and can then be sent", async () => {
     api.answer = silence;
     const { tab, id } = await started();
