@@ -12,7 +12,7 @@ PYTEST = $(BIN)/coverage run -m pytest || { rm -f .coverage; exit 1; }
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test test-oracles test-system check bench storm fuzz mutants
+.PHONY: help setup run demo screenshots test test-oracles test-system check bench storm fuzz mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ run: setup ## start everything on this machine and print the page's address; Ctr
 
 demo: setup ## transcribe AUDIO (default: a sample) and read its text back from Convex
 	@$(BIN)/python -m stack demo --audio "$$AUDIO"
+
+screenshots: setup ## take new pictures of the page for docs/images; look at them before they are committed
+	RENEW_SCREENSHOTS=1 $(BIN)/pytest tests/page/test_screenshots.py
 
 test: setup ## every test that needs nothing but this
 	npm --prefix convex test

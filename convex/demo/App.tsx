@@ -1,33 +1,25 @@
-import { useCallback, useRef } from "react";
+import { useCallback } from "react";
 import { usePersistentTranscription } from "../react";
 import { ConnectionBadge } from "./ConnectionBadge";
 import { Intake } from "./Intake";
 import { JobCard } from "./JobCard";
+import { useKeptFocus } from "./useKeptFocus";
 
 export function App({ apiUrl }: { apiUrl: string }) {
-  const { jobs, connection, start, cancel, retry, remove, transcript } = usePersistentTranscription(
-    { apiUrl },
-  );
+  const { jobs, connection, start, cancel, retry, remove, transcript, audio } =
+    usePersistentTranscription({ apiUrl });
   const startAll = useCallback((files: File[]) => files.forEach((file) => start(file)), [start]);
-  const heading = useRef<HTMLHeadingElement>(null);
-  const removeAndRefocus = useCallback(
-    (jobId: string) => {
-      // The button that had the focus goes away with its job.
-      heading.current?.focus();
-      void remove(jobId);
-    },
-    [remove],
-  );
+  const main = useKeptFocus<HTMLElement>();
 
   return (
-    <main className="page">
+    <main className="page" ref={main}>
       <header className="masthead">
         <h1>Transcriptions</h1>
         <ConnectionBadge connection={connection} />
       </header>
       <Intake onFiles={startAll} />
       <section aria-labelledby="jobs-heading">
-        <h2 id="jobs-heading" ref={heading} tabIndex={-1}>
+        <h2 id="jobs-heading" tabIndex={-1}>
           Recordings
         </h2>
         {jobs.length === 0 && (
@@ -42,8 +34,9 @@ export function App({ apiUrl }: { apiUrl: string }) {
               job={job}
               onCancel={cancel}
               onRetry={retry}
-              onRemove={removeAndRefocus}
+              onRemove={remove}
               onTranscript={transcript}
+              onAudio={audio}
             />
           ))}
         </ul>

@@ -11,16 +11,21 @@ export class Broken extends Component<{ children: ReactNode }, { reason: string 
   override render() {
     if (this.state.reason === null) return this.props.children;
     return (
-      <main className="page" role="alert">
-        <h1>This page cannot show your transcriptions</h1>
-        <p>
-          Nothing is lost: the jobs go on without it. Check that the Convex functions are deployed,
-          then load the page again.
-        </p>
-        <pre className="reason">{this.state.reason}</pre>
-        <button type="button" className="button" onClick={() => window.location.reload()}>
-          Load again
-        </button>
+      <main className="page">
+        <div className="broken" role="alert">
+          {/* What had the focus is gone with the page. */}
+          <h1 tabIndex={-1} ref={(heading) => heading?.focus()}>
+            This page cannot show your transcriptions
+          </h1>
+          <p>
+            Nothing is lost: the jobs go on without it. Check that the Convex functions are
+            deployed, then load the page again.
+          </p>
+          <pre className="reason">{this.state.reason}</pre>
+          <button type="button" className="button" onClick={() => window.location.reload()}>
+            Load again
+          </button>
+        </div>
       </main>
     );
   }

@@ -13,12 +13,14 @@ const WORDS: Record<Connection, { label: string; meaning: string }> = {
   },
 };
 
+/** How news comes; what it means is there to be read where it is not as it should be. */
 export function ConnectionBadge({ connection }: { connection: Connection }) {
   const { label, meaning } = WORDS[connection];
+  const isTrouble = connection === "polling" || connection === "offline";
   return (
-    <p className="badge" role="status" data-connection={connection} title={meaning}>
-      {label}
-      <span className="visually-hidden">. {meaning}</span>
+    <p className="connection" role="status" data-connection={connection}>
+      <span className="badge">{label}</span>
+      <span className={isTrouble ? "connection-meaning" : "visually-hidden"}>{meaning}</span>
     </p>
   );
 }

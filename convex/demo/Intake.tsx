@@ -13,9 +13,9 @@ export function Intake({ onFiles }: { onFiles: (files: File[]) => void }) {
 
   return (
     <section className="intake" aria-label="Add a recording" data-dragged-over={isDraggedOver}>
-      <p className="intake-title">{isDraggedOver ? "Let go to add it" : "Drop a recording here"}</p>
+      <p className="intake-title">{isDraggedOver ? "Let go to add it" : "Add a recording"}</p>
       <p className="quiet">
-        Any audio or video with speech. Once it is uploaded you can close the page.
+        Any audio or video with speech: choose it, drop it anywhere on this page, or speak.
       </p>
       <div className="intake-ways">
         <label className="button primary">

@@ -1,9 +1,10 @@
 import { memo } from "react";
 import type { PersistentTranscription, TrackedJob } from "../react";
 import { Progress } from "./Progress";
+import { Recording } from "./Recording";
 import { TakeAway } from "./TakeAway";
-import { Words } from "./Words";
-import { clock, languageName } from "./format";
+import { explanationOf } from "./explanation";
+import { clock, languageName, sentence } from "./format";
 
 export type JobCardProps = {
   job: TrackedJob;
@@ -11,6 +12,7 @@ export type JobCardProps = {
   onRetry: (jobId: string) => unknown;
   onRemove: (jobId: string) => unknown;
   onTranscript: PersistentTranscription["transcript"];
+  onAudio: PersistentTranscription["audio"];
 };
 
 const STATUS: Record<TrackedJob["status"], string> = {
@@ -38,7 +40,9 @@ export const JobCard = memo(function JobCard({ job, ...on }: JobCardProps) {
     >
       <article aria-label={name}>
         <header className="job-head">
-          <h3 title={name}>{name}</h3>
+          <h3 title={name} tabIndex={-1}>
+            {name}
+          </h3>
           <p className="status" role="status">
             <span className="visually-hidden">{name}: </span>
             {STATUS[status]}
@@ -46,11 +50,13 @@ export const JobCard = memo(function JobCard({ job, ...on }: JobCardProps) {
         </header>
         <Facts job={job} />
         <Progress status={status} progress={job.progress} name={name} />
-        {status === "failed" && <p className="problem">{job.error?.message ?? "It failed."}</p>}
-        {finished !== null && <Words name={name} result={finished} />}
+        {status === "failed" && <p className="problem">{explanationOf(job.error)}</p>}
+        {finished !== null && (
+          <Recording jobId={jobId} name={name} result={finished} onAudio={on.onAudio} />
+        )}
         {job.problem !== null && (
           <p className="problem" role="alert">
-            {job.problem}
+            {sentence(job.problem)}
           </p>
         )}
         <div className="job-buttons">
@@ -73,25 +79,33 @@ function Facts({ job: { addedAt, result } }: { job: TrackedJob }) {
   return <p className="quiet figures">{facts.filter(Boolean).join(" · ")}</p>;
 }
 
-function Controls({ job, onCancel, onRetry, onRemove }: Omit<JobCardProps, "onTranscript">) {
+type ControlsProps = Pick<JobCardProps, "job" | "onCancel" | "onRetry" | "onRemove">;
+
+function Controls({ job, onCancel, onRetry, onRemove }: ControlsProps) {
   const { jobId, action } = job;
-  const common = { type: "button", className: "button small", disabled: action !== null } as const;
+  // Not `disabled`, which would take the focus away from the button that was just pressed.
+  const common = {
+    type: "button",
+    className: "button small",
+    "aria-disabled": action !== null,
+  } as const;
+  const unlessBusy = (ask: (jobId: string) => unknown) => () => action === null && ask(jobId);
   const which = <span className="visually-hidden"> {job.name}</span>;
   return (
     <>
       {job.canCancel && (
-        <button {...common} onClick={() => onCancel(jobId)}>
+        <button {...common} onClick={unlessBusy(onCancel)}>
           {action === "cancel" ? "Cancelling…" : "Cancel"}
           {which}
         </button>
       )}
       {job.canRetry && (
-        <button {...common} onClick={() => onRetry(jobId)}>
+        <button {...common} onClick={unlessBusy(onRetry)}>
           {action === "retry" ? "Trying again…" : "Try again"}
           {which}
         </button>
       )}
-      <button {...common} className="button small last" onClick={() => onRemove(jobId)}>
+      <button {...common} className="button small plain last" onClick={unlessBusy(onRemove)}>
         {action === "remove" ? "Removing…" : "Remove"}
         {which}
       </button>

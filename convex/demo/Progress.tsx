@@ -2,25 +2,43 @@ import type { TrackedJob } from "../react";
 
 type Props = Pick<TrackedJob, "status" | "progress" | "name">;
 
-/** How far an unfinished job is. Only `processing` has a figure; the others wait for an unknown time and say so. */
+/** How far an unfinished job is. Only `processing` has a figure; the others wait for an unknown time and say for what. */
 export function Progress({ status, progress, name }: Props) {
-  if (!["uploading", "queued", "processing"].includes(status)) return null;
-  const isMeasured = status === "processing";
-  const percent = Math.round(progress);
+  switch (status) {
+    case "loading":
+      return <p className="quiet">Asking the transcription service how it is.</p>;
+    case "uploading":
+      return (
+        <>
+          <Bar label={`Upload of ${name}`} percent={null} />
+          <p className="quiet">If you close the page, it goes on when you open it again.</p>
+        </>
+      );
+    case "queued":
+      return <p className="quiet">Waiting for its turn. You can close the page.</p>;
+    case "processing":
+      return <Bar label={`Progress of ${name}`} percent={Math.round(progress)} />;
+    default:
+      return null;
+  }
+}
+
+/** `percent` is null where nobody knows it. */
+function Bar({ label, percent }: { label: string; percent: number | null }) {
+  const width = percent === null ? undefined : `${percent}%`;
   return (
     <div className="progress">
       <div
         className="progress-track"
         role="progressbar"
-        aria-label={`Progress of ${name}`}
+        aria-label={label}
         aria-valuemin={0}
         aria-valuemax={100}
-        aria-valuenow={isMeasured ? percent : undefined}
-        aria-valuetext={isMeasured ? undefined : status}
+        aria-valuenow={percent ?? undefined}
       >
-        <div className="progress-done" style={isMeasured ? { width: `${percent}%` } : undefined} />
+        <div className="progress-done" style={{ width }} />
       </div>
-      {isMeasured && <span className="figures">{percent} %</span>}
+      {percent !== null && <span className="figures">{percent} %</span>}
     </div>
   );
 }

@@ -27,22 +27,28 @@ export function Recorder({ onRecorded }: { onRecorded: (file: File) => void }) {
     }
   };
 
-  if (state.is === "recording") {
-    return (
-      <button type="button" className="button recording" onClick={() => state.recorder.stop()}>
-        Stop and add · <Elapsed since={state.since} />
-      </button>
-    );
-  }
+  const isRecording = state.is === "recording";
+  const press = () => {
+    if (state.is === "recording") state.recorder.stop();
+    else if (state.is === "idle") void begin();
+  };
+
+  // One button for both, so that it keeps the focus.
   return (
     <>
       <button
         type="button"
-        className="button"
-        disabled={state.is === "asking"}
-        onClick={() => void begin()}
+        className={isRecording ? "button recording" : "button"}
+        aria-disabled={state.is === "asking"}
+        onClick={press}
       >
-        Record
+        {isRecording ? (
+          <>
+            Stop and add · <Elapsed since={state.since} />
+          </>
+        ) : (
+          "Record"
+        )}
       </button>
       {state.is === "idle" && state.problem !== null && (
         <p className="problem" role="alert">

@@ -31,6 +31,12 @@ export function withExtension(name: string, extension: string): string {
   return `${name.replace(/\.[^.]+$/, "")}.${extension}`;
 }
 
+/** A service's own words as a sentence: "the file is empty" becomes "The file is empty." */
+export function sentence(words: string): string {
+  const whole = words.charAt(0).toUpperCase() + words.slice(1);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+}
+
 /** "English" of "en"; a code that the browser does not know stays as it is. */
 export function languageName(code: string): string {
   try {

@@ -94,6 +94,15 @@ export class TranscriptionApi {
     await this.#sendInTime(path(jobId), { method: "DELETE" });
   }
 
+  /** Succeeds where there is nothing to remove, too. */
+  async removeIfThere(jobId: string): Promise<void> {
+    try {
+      await this.remove(jobId);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+  }
+
   async transcript(jobId: string, format: TranscriptFormat): Promise<Blob> {
     const route = path(jobId, `/transcript?format=${format}`);
     return (await this.#sendInTime(route, {})).blob();

@@ -14,22 +14,40 @@ import type { StoredJob } from "./storage";
 export type Action = "cancel" | "retry" | "remove";
 
 /**
- * What happened in this browser and the API has not told of (yet). It is shown until a state of
- * the job with a higher sequence comes, from wherever.
+ * A failure that the API has not told of (yet). It is shown until a state of the job with a higher
+ * sequence comes, from wherever.
  */
-export type Local = {
+export type LocalFailure = {
+  status: "failed";
+  error: JobError;
+  atSequence: number;
+};
+
+/**
+ * What is shown of a job before the API has told of it. Stored are `accepted` and `stopped`; the
+ * rest is this tab's and forgotten with it, so that a reload tries again whatever may pass.
+ *
+ * | this tab's failure | stored       | audio     | shown     | after a reload    | can be tried again |
+ * | ------------------ | ------------ | --------- | --------- | ----------------- | ------------------ |
+ * | none               | not accepted | at hand   | uploading | goes on uploading |                    |
+ * | none               | not accepted | not there | loading   | the API is asked  |                    |
+ * | one that may pass  | not accepted | at hand   | failed    | goes on uploading | yes                |
+ * | unknown to the API | either       | either    | failed    | the API is asked  | with the audio     |
+ * | none               | cancelled    | either    | cancelled | the same          | with the audio     |
+ * | none               | failed       | either    | failed    | the same          | no: its content    |
+ */
+type Unconfirmed = {
   status: "uploading" | "failed" | "cancelled";
   error: JobError | null;
-  atSequence: number;
 };
 
 export type Entry = {
   stored: StoredJob;
   /** The newest state seen, from whichever side it came. */
   known: Job | null;
-  local: Local | null;
-  /** Whether the audio is still at hand to be sent again. */
-  hasFile: boolean;
+  local: LocalFailure | null;
+  /** False once the audio was looked for in this browser and was not there. */
+  hasAudio: boolean;
   heardAt: number;
   askedAt: number | null;
   etag: string | null;
@@ -68,7 +86,7 @@ export function newEntry(stored: StoredJob, now: number): Entry {
     stored,
     known: null,
     local: null,
-    hasFile: false,
+    hasAudio: true,
     heardAt: now,
     askedAt: null,
     etag: null,
@@ -93,9 +111,29 @@ export function learn(entry: Entry, job: Job): Entry {
   };
 }
 
+/** The entry after somebody else (another tab) has stored its job; the same object where that says nothing new. */
+export function restored(entry: Entry, stored: StoredJob): Entry {
+  const isSame =
+    entry.stored.accepted === stored.accepted &&
+    entry.stored.stopped?.status === stored.stopped?.status;
+  // What the API has confirmed stays so, whatever a tab that has not heard of it writes.
+  if (isSame || entry.stored.accepted) return entry;
+  return { ...entry, stored, local: null };
+}
+
 /** What is shown instead of `known`, if anything is. */
-export function shownLocal({ known, local }: Entry): Local | null {
-  return local !== null && (known?.sequence ?? 0) <= local.atSequence ? local : null;
+export function shownLocal({ stored, known, local, hasAudio }: Entry): Unconfirmed | null {
+  const sequence = known?.sequence ?? 0;
+  if (local !== null && sequence <= local.atSequence) return local;
+  if (stored.accepted || sequence > 0) return null;
+  if (stored.stopped !== undefined) return stored.stopped;
+  return hasAudio ? UPLOADING : null;
+}
+
+const UPLOADING: Unconfirmed = { status: "uploading", error: null };
+
+export function wantsUpload(entry: Entry): boolean {
+  return shownLocal(entry) === UPLOADING;
 }
 
 /** Whether the live query still has to follow the job. One that failed only here may yet turn out to exist. */
@@ -131,6 +169,13 @@ export function shown(entry: Entry): TrackedJob {
     action,
     problem,
     canCancel: ["uploading", "queued", "processing"].includes(status),
-    canRetry: ["failed", "cancelled"].includes(status) && (local === null || entry.hasFile),
+    canRetry: ["failed", "cancelled"].includes(status) && canRetry(entry),
   };
+}
+
+function canRetry(entry: Entry): boolean {
+  const local = shownLocal(entry);
+  if (local === null) return true;
+  const isRefusedForGood = entry.stored.stopped?.status === "failed";
+  return entry.hasAudio && !isRefusedForGood;
 }

@@ -1,3 +1,4 @@
+export { indexedDbAudio, memoryAudio, type Audio, type AudioStorage } from "./audio";
 export { ApiError, type StartOptions, type TranscriptFormat } from "./api";
 export type { Action, TrackedJob } from "./entry";
 export type { JobError, JobStatus, Segment, TranscriptionResult } from "./job";

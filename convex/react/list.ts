@@ -1,6 +1,14 @@
-/** The jobs of one page and their newest states, in memory and (only the ids) in storage. Knows nothing of React or of the network. */
+/** The jobs of one page and their newest states, in memory and (what a StoredJob has) in storage. Knows nothing of React or of the network. */
 
-import { isUnfinished, learn, newEntry, shown, type Entry, type TrackedJob } from "./entry";
+import {
+  isUnfinished,
+  learn,
+  newEntry,
+  restored,
+  shown,
+  type Entry,
+  type TrackedJob,
+} from "./entry";
 import { isFinal, type Job } from "./job";
 import type { JobStorage, StoredJob } from "./storage";
 
@@ -26,7 +34,8 @@ export class JobList {
   /** Newest first, as in storage. */
   #entries = new Map<string, Entry>();
   #listing: Listing = { jobs: [], followed: [] };
-  #hasLoggedStorage = false;
+  /** What could not be written is only here: from then on what is stored is no longer the truth. */
+  #isBroken = false;
 
   constructor(parts: { storage: JobStorage; now: () => number; logFailure: LogFailure }) {
     this.#storage = parts.storage;
@@ -52,13 +61,29 @@ export class JobList {
 
   /** Reads the stored jobs and follows what other tabs do to them; returns the way to stop. */
   open(): () => void {
-    this.#adoptStored();
-    return this.#storage.subscribe(() => this.#adoptStored());
+    this.refresh();
+    return this.#storage.subscribe(() => this.refresh());
+  }
+
+  /** Takes over what is stored now, without waiting for word of it; false where it cannot be read. */
+  refresh(): boolean {
+    const stored = this.#read();
+    if (stored === null) return false;
+    const before = [...this.#entries.values()];
+    const entries = stored.map((job) => {
+      const entry = this.#entries.get(job.jobId);
+      return entry === undefined ? newEntry(job, this.#now()) : restored(entry, job);
+    });
+    const isSame =
+      entries.length === before.length && entries.every((entry, n) => entry === before[n]);
+    this.#entries = new Map(entries.map((entry) => [entry.stored.jobId, entry]));
+    if (!isSame) this.#changed();
+    return true;
   }
 
   add(stored: StoredJob): void {
     this.#entries = new Map([[stored.jobId, newEntry(stored, this.#now())], ...this.#entries]);
-    this.#store((jobs) => [stored, ...jobs]);
+    this.#write((jobs) => [stored, ...jobs]);
     this.#changed();
   }
 
@@ -72,6 +97,13 @@ export class JobList {
     this.#changed();
   }
 
+  /** Changes what is stored of a job, for every tab. */
+  store(jobId: string, change: Partial<StoredJob>): void {
+    this.#write((jobs) => jobs.map((job) => (job.jobId === jobId ? { ...job, ...change } : job)));
+    const entry = this.#entries.get(jobId);
+    if (entry !== undefined) this.update(jobId, { stored: { ...entry.stored, ...change } });
+  }
+
   /** Takes a state of a job from anywhere; one that is not newer than the known one changes nothing, `also` included. */
   learn(job: Job, also: Partial<Entry> = {}): void {
     const entry = this.#entries.get(job.jobId);
@@ -79,52 +111,38 @@ export class JobList {
     const learnt = learn(entry, job);
     if (learnt === entry) return;
     this.#logIfFailed(entry, job);
-    if (learnt.stored !== entry.stored) this.#storeAccepted(job.jobId);
     this.update(job.jobId, { ...learnt, ...also });
+    if (learnt.stored !== entry.stored) this.store(job.jobId, learnt.stored);
   }
 
   forget(jobId: string): void {
     this.#entries.delete(jobId);
-    this.#store((jobs) => jobs.filter((job) => job.jobId !== jobId));
+    this.#write((jobs) => jobs.filter((job) => job.jobId !== jobId));
     this.#changed();
-  }
-
-  #adoptStored(): void {
-    const stored = this.#read();
-    if (stored === null) return;
-    this.#entries = new Map(
-      stored.map((job) => [job.jobId, this.#entries.get(job.jobId) ?? newEntry(job, this.#now())]),
-    );
-    this.#changed();
-  }
-
-  #storeAccepted(jobId: string): void {
-    this.#store((jobs) =>
-      jobs.map((job) => (job.jobId === jobId ? { ...job, accepted: true } : job)),
-    );
   }
 
   /** Reads before it writes, so that two tabs do not overwrite each other's jobs. */
-  #store(change: (jobs: StoredJob[]) => StoredJob[]): void {
+  #write(change: (jobs: StoredJob[]) => StoredJob[]): void {
+    if (this.#isBroken) return;
     try {
       this.#storage.write(change(this.#storage.read()));
     } catch (error) {
-      this.#logStorage(error);
+      this.#goOnInMemory(error);
     }
   }
 
   #read(): StoredJob[] | null {
+    if (this.#isBroken) return null;
     try {
       return this.#storage.read();
     } catch (error) {
-      this.#logStorage(error);
+      this.#goOnInMemory(error);
       return null;
     }
   }
 
-  #logStorage(error: unknown): void {
-    if (this.#hasLoggedStorage) return;
-    this.#hasLoggedStorage = true;
+  #goOnInMemory(error: unknown): void {
+    this.#isBroken = true;
     this.#logFailure("The list of jobs cannot be stored: it will not survive a reload.", {
       reason: String(error),
     });

@@ -1,6 +1,6 @@
-/** Which jobs are this browser's: their ids outlive a reload, their states do not (Convex and the API have those). */
+/** Which jobs are this browser's, and how far each has got to the API. What comes after is not kept: Convex and the API have it. */
 
-import { isRecord } from "./job";
+import { isRecord, type JobError } from "./job";
 
 export type StoredJob = {
   jobId: string;
@@ -10,6 +10,8 @@ export type StoredJob = {
   addedAt: number;
   /** False until the API has confirmed the upload: after a reload such a job may not exist. */
   accepted: boolean;
+  /** How its upload ended for good, where it did: cancelled by the user, or refused for what it is. */
+  stopped?: { status: "cancelled" | "failed"; error: JobError | null };
 };
 
 /** Where the ids are kept. `read` and `write` may throw; the hook then goes on in memory. */
@@ -65,6 +67,19 @@ function isStoredJob(value: unknown): value is StoredJob {
     typeof value.jobId === "string" &&
     typeof value.name === "string" &&
     typeof value.addedAt === "number" &&
-    typeof value.accepted === "boolean"
+    typeof value.accepted === "boolean" &&
+    (value.stopped === undefined || isStopped(value.stopped))
   );
+}
+
+function isStopped(value: unknown): boolean {
+  return (
+    isRecord(value) &&
+    ["cancelled", "failed"].includes(String(value.status)) &&
+    (value.error === null || isError(value.error))
+  );
+}
+
+function isError(value: unknown): boolean {
+  return isRecord(value) && typeof value.code === "string" && typeof value.message === "string";
 }

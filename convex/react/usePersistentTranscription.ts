@@ -3,12 +3,15 @@
 import { useConvexConnectionState, useMutation, useQuery } from "convex/react";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { TranscriptionApi, type StartOptions, type TranscriptFormat } from "./api";
+import { indexedDbAudio, memoryAudio, type AudioStorage } from "./audio";
 import { Commands } from "./commands";
 import type { TrackedJob } from "./entry";
 import { DEFAULT_FUNCTIONS_PATH, functionsAt } from "./functions";
+import { KeptAudio } from "./keptAudio";
 import { JobList } from "./list";
 import { Poller, type Connection } from "./poller";
 import { localJobStorage, type JobStorage } from "./storage";
+import { Uploads } from "./uploads";
 
 /** Read once, when the component mounts. */
 export type PersistentTranscriptionOptions = {
@@ -16,6 +19,8 @@ export type PersistentTranscriptionOptions = {
   apiUrl: string;
   /** Where the job ids are kept. Default: localStorage, so that the list survives a reload. */
   storage?: JobStorage;
+  /** Where the audio is kept. Default: IndexedDB; in memory where `storage` is the app's own, since each list needs its own. */
+  audioStorage?: AudioStorage;
   /** Sends the requests to the API; the place to add credentials. Default: the browser's `fetch`. */
   fetch?: typeof fetch;
   /** Where the functions file is below the app's `convex/` folder, without its extension: "transcription/jobs". Default: "transcriptionJobs". */
@@ -40,6 +45,8 @@ export type PersistentTranscription = {
   remove: (jobId: string) => Promise<void>;
   /** The whole transcript as a file; rejects with an ApiError whose message can be shown. */
   transcript: (jobId: string, format: TranscriptFormat) => Promise<Blob>;
+  /** The recording, to be played; null where this browser does not have it. Never rejects. */
+  audio: (jobId: string) => Promise<Blob | null>;
 };
 
 export function usePersistentTranscription(
@@ -47,7 +54,7 @@ export function usePersistentTranscription(
 ): PersistentTranscription {
   const [functions] = useState(() => functionsAt(options.functionsPath ?? DEFAULT_FUNCTIONS_PATH));
   const register = useMutation(functions.register);
-  const [{ list, poller, commands, transcript }] = useState(() =>
+  const [{ list, kept, uploads, poller, commands, transcript, audio }] = useState(() =>
     assemble(options, (jobId) => register({ jobId })),
   );
   const { jobs, followed } = useSyncExternalStore(list.subscribe, list.listing, list.listing);
@@ -56,6 +63,8 @@ export function usePersistentTranscription(
   const rows = useQuery(functions.list, followed.length === 0 ? "skip" : { jobIds: followed });
 
   useEffect(() => list.open(), [list]);
+  useEffect(() => kept.open(), [kept]);
+  useEffect(() => uploads.open(), [uploads]);
   useEffect(() => poller.open(), [poller]);
   useEffect(() => poller.setLive(isWebSocketConnected), [poller, isWebSocketConnected]);
   useEffect(() => {
@@ -63,7 +72,7 @@ export function usePersistentTranscription(
   }, [list, rows]);
 
   const { start, cancel, retry, remove } = commands;
-  return { jobs, connection, start, cancel, retry, remove, transcript };
+  return { jobs, connection, start, cancel, retry, remove, transcript, audio };
 }
 
 function assemble(
@@ -71,28 +80,36 @@ function assemble(
   register: (jobId: string) => Promise<unknown>,
 ) {
   const parts = { now: () => Date.now(), logFailure };
-  const storage = options.storage ?? localJobStorage();
   const api = new TranscriptionApi({
     apiUrl: options.apiUrl,
     fetch: options.fetch ?? ((...request) => fetch(...request)),
   });
-  const list = new JobList({ ...parts, storage });
+  const list = new JobList({ ...parts, storage: options.storage ?? localJobStorage() });
+  const kept = new KeptAudio({ ...parts, storage: audioStorage(options), list });
   const patience = {
     pollIntervalMs: options.pollIntervalMs ?? 10_000,
     silentAfterMs: options.silentAfterMs ?? 30_000,
   };
+  const uploads = new Uploads({
+    ...parts,
+    api,
+    list,
+    audio: kept,
+    register: options.register === true ? register : null,
+  });
   return {
     list,
+    kept,
+    uploads,
     poller: new Poller({ ...parts, api, list, patience }),
-    commands: new Commands({
-      ...parts,
-      api,
-      list,
-      register: options.register === true ? register : null,
-      newJobId,
-    }),
+    commands: new Commands({ ...parts, api, list, audio: kept, uploads, newJobId }),
     transcript: (jobId: string, format: TranscriptFormat) => api.transcript(jobId, format),
+    audio: async (jobId: string) => (await kept.get(jobId))?.file ?? null,
   };
+}
+
+function audioStorage(options: PersistentTranscriptionOptions): AudioStorage {
+  return options.audioStorage ?? (options.storage ? memoryAudio() : indexedDbAudio());
 }
 
 /** 128 random bits. Not crypto.randomUUID(), which pages on plain http (a phone on the local network) do not have. */

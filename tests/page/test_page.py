@@ -1,112 +1,14 @@
 """The page in headless Chromium, with the real Convex backend and a transcription API that moves on command."""
 
-import asyncio
-import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.async_api import Page, expect
 
-from stack.ports import ANY, choose
-from stack.stack import Stack
-from stack.workspace import Keys
-from tests.support.chromium import PATIENCE_SECONDS, running_chromium
-from tests.support.fake_transcriber import FakeTranscriber, Refusal, fake_transcriber
+from tests.support.fake_transcriber import FakeTranscriber, Refusal
+from tests.support.page_scene import SENTENCES, SPEECH, AddSpeech, Services, card, convex_stopped, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-SPEECH = Path(__file__).parents[1] / "data" / "jfk.wav"
-SENTENCES = (
-    (0.0, 4.2, "And so my fellow Americans,"),
-    (4.2, 11.0, "ask not what your country can do for you."),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    api: FakeTranscriber
-    stack: Stack
-
-    @property
-    def page_url(self) -> str:
-        return self.stack["page"].url
-
-
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    directory = tmp_path_factory.mktemp("page")
-    keys = Keys.made_up()
-    with fake_transcriber() as api:
-        ports = replace(choose(ANY), transcriber=int(api.url.rpartition(":")[2]))
-        with Stack(data=directory, ports=ports, keys=keys, environment=os.environ) as stack:
-            stack.start("convex", "page")
-            api.site_url, api.key = f"http://127.0.0.1:{ports.convex_site}", keys.webhook_key
-            yield Services(api=api, stack=stack)
-
-
-@pytest.fixture
-def api(services: Services) -> Iterator[FakeTranscriber]:
-    site_url = services.api.site_url
-    services.api.jobs.clear()
-    services.api.requests.clear()
-    yield services.api
-    services.api.site_url, services.api.refusal = site_url, None
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with running_chromium(
-        "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
-    ) as chromium:
-        yield chromium
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    context = await browser.new_context(permissions=["clipboard-read", "clipboard-write", "microphone"])
-    yield context
-    await context.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(context: BrowserContext, services: Services) -> Page:
-    page = await context.new_page()
-    await page.goto(services.page_url)
-    await expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "live")
-    return page
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def add_speech(page: Page, api: FakeTranscriber) -> Callable[[], Awaitable[str]]:
-    """Choose the sample as a person would; returns the id of its job once the API has it."""
-
-    async def add() -> str:
-        known = set(api.jobs)
-        await page.get_by_label("Choose files").set_input_files(SPEECH)
-        await eventually(lambda: len(api.jobs) > len(known))
-        (job_id,) = set(api.jobs) - known
-        await expect(card(page, job_id)).to_have_attribute("data-status", "queued")
-        return job_id
-
-    return add
-
-
-def card(page: Page, job_id: str) -> Locator:
-    return page.locator(f'[data-job-id="{job_id}"]')
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-AddSpeech = Callable[[], Awaitable[str]]
 
 
 async def test_a_recording_goes_from_queued_to_its_text_without_a_reload_or_a_poll(
@@ -272,18 +174,6 @@ async def with_own_clock(page: Page) -> None:
     await page.clock.install()
     await page.reload()
     await expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "live")
-
-
-@asynccontextmanager
-async def convex_stopped(services: Services) -> AsyncIterator[None]:
-    """Convex is gone within the block; it comes back as it was. What the API has to say meanwhile does not arrive."""
-    site_url, services.api.site_url = services.api.site_url, None
-    await asyncio.to_thread(services.stack.stop, "convex")
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(services.stack.start, "convex")
-        services.api.site_url = site_url
 
 
 def asked(api: FakeTranscriber, job_id: str) -> list[str]:

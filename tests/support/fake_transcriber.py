@@ -9,7 +9,7 @@ import httpx
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -42,6 +42,8 @@ class FakeTranscriber:
     site_url: str | None = None
     key: str = ""
     refusal: Refusal | None = None
+    stalls: bool = False  # uploads are begun and never finish
+    stalled: int = 0  # uploads that are held so at the moment
     jobs: dict[str, Job] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)  # "GET /v1/jobs/x 304", in order
@@ -80,6 +82,8 @@ class FakeTranscriber:
         return job
 
     async def create(self, request: Request) -> Response:
+        if self.stalls:
+            return await self._stall(request)
         async with request.form() as form:
             if self.refusal is not None:
                 return _problem(self.refusal)
@@ -88,6 +92,20 @@ class FakeTranscriber:
             assert isinstance(job_id, str)
             self.uploads[job_id] = Upload(file.filename or "", file.size or 0, file.content_type)
         return JSONResponse(self._publish(_queued(job_id)), 202)
+
+    async def _stall(self, request: Request) -> Response:
+        """Read what comes and answer nothing, until the other side gives up."""
+        self.stalled += 1
+        try:
+            async for _ in request.stream():
+                pass
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+        except ClientDisconnect:
+            pass
+        finally:
+            self.stalled -= 1
+        return Response(status_code=499)
 
     async def read(self, request: Request) -> Response:
         if (job := self._job(request)) is None:
