@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,6 +53,14 @@ class Asked:
     authorization: str
 
 
+@dataclass(frozen=True)
+class Answered:
+    """When an answer went out, by two clocks, in seconds."""
+
+    at: float
+    monotonic: float
+
+
 def error(status: int, message: str = "said Groq", **headers: str) -> Answer:
     """An error in Groq's own shape."""
     body = {"error": {"message": message, "type": "some_error"}}
@@ -71,6 +80,7 @@ class GroqServer:
         """As if new: for servers that serve many tests."""
         self.answers: deque[Answer] = deque()
         self.asked: list[Asked] = []
+        self.answered: list[Answered] = []
         self._released = threading.Event()
 
     def release(self) -> None:
@@ -94,6 +104,7 @@ class GroqServer:
         if answer.held:
             await self._until_released(request)
         body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+        self.answered.append(Answered(at=time.time(), monotonic=time.monotonic()))
         return Response(body, answer.status, dict(answer.headers), answer.media_type)
 
     async def _until_released(self, request: Request) -> None:

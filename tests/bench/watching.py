@@ -1,0 +1,181 @@
+"""Pages of the real product in Chromium, and when each of them had a job's text."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, time
+
+from playwright.async_api import Page, expect
+
+from tests.bench.built_page import built_page
+from tests.support.chromium import PATIENCE_SECONDS, running_chromium
+from tests.support.groq_server import KEY, Answer, GroqServer, groq_server
+from tests.support.product import DATA, SERVICES, Journey, journey
+
+RECORDING = DATA / "jfk.wav"
+PROCESSING_SECONDS = (0.05, 0.25)
+"""How long a job stays `processing` after the foreground page has shown that, at random."""
+GAP_SECONDS = (0.02, 0.12)
+"""Between a job's text and the next upload, at random."""
+DRAWING_SECONDS = 0.02
+"""For each page, before any is asked whether it has the text: a question is work for it, too."""
+LOOKS = 25
+"""At a page's clock, of which the one that took least is believed."""
+
+NOTE_ARRIVALS = """() => {
+  const clock = () => performance.timeOrigin + performance.now();
+  const told = (window.__told = {});
+  const arrivals = (window.__arrivals = {});
+
+  window.WebSocket = class extends WebSocket {
+    constructor(...address) {
+      super(...address);
+      this.addEventListener("message", ({ data }) => {
+        const at = clock();
+        for (const { value } of JSON.parse(data).modifications ?? [])
+          for (const { jobId, status } of value ?? []) if (status === "completed") told[jobId] ??= at;
+      });
+    }
+  };
+
+  const note = () => {
+    const at = clock();
+    for (const card of document.querySelectorAll("li[data-status=completed]")) {
+      const { jobId } = card.dataset;
+      const text = card.querySelector(".words span");
+      if (jobId in arrivals || !text?.firstChild?.data) continue;
+      const arrival = (arrivals[jobId] = { dom: at, frame: null, isVisible: false });
+      requestAnimationFrame(() => setTimeout(() => {
+        arrival.isVisible = text.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+        arrival.frame = clock();
+        window.tellArrived?.(jobId);
+      }));
+    }
+  };
+  const what = { subtree: true, childList: true, attributes: true, attributeFilter: ["data-status"] };
+  new MutationObserver(note).observe(document, what);
+}"""
+"""Runs in each page before its own code: what the socket said, what the DOM has, and the frame after it, by Unix ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A job's text on one page; times are Unix milliseconds."""
+
+    told: float
+    """The live connection's message came."""
+    dom: float
+    frame: float
+    is_visible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A job that was followed; times are Unix milliseconds."""
+
+    job_id: str
+    answered_at: float
+    """The Groq server's answer, by this process."""
+    one_clock_ms: float
+    """From that answer until this process heard of the text from the foreground page, by one monotonic clock."""
+    arrivals: Sequence[Arrival]
+    """On each page, the foreground one first."""
+
+
+@contextmanager
+def product(folder: Path) -> Iterator[tuple[Journey, GroqServer]]:
+    """All of it as processes, as `make run` has it, with a Groq server that answers when it is told to."""
+    with (
+        groq_server() as groq,
+        journey(folder, *SERVICES, GROQ_API_KEY=KEY, GROQ_BASE_URL=groq.url) as running,
+        built_page(running.stack["page"].program, folder),
+    ):
+        yield running, groq
+
+
+@asynccontextmanager
+async def watching(product: Journey, groq: GroqServer, *, pages: int) -> AsyncIterator["Watching"]:
+    """So many tabs of one browser, which all follow the jobs of the first: their list is in storage that they share."""
+    async with running_chromium() as browser:
+        context = await browser.new_context(reduced_motion="reduce", viewport={"width": 800, "height": 600})
+        await context.add_init_script(f"({NOTE_ARRIVALS})()")
+        arrived: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
+        tabs = [await context.new_page() for _ in range(pages)]
+        await tabs[0].expose_function("tellArrived", lambda job_id: arrived.put_nowait((job_id, monotonic())))
+        for tab in tabs:
+            await tab.goto(product.stack["page"].url)
+        for tab in tabs:
+            await expect(tab.locator("[data-connection]")).to_have_attribute("data-connection", "live")
+        await tabs[0].bring_to_front()
+        yield Watching(product, groq, tabs, arrived)
+
+
+class Watching:
+    """The first page is in the foreground, and uploads."""
+
+    def __init__(
+        self,
+        product: Journey,
+        groq: GroqServer,
+        tabs: Sequence[Page],
+        arrived: "asyncio.Queue[tuple[str, float]]",
+    ) -> None:
+        self._product = product
+        self._groq = groq
+        self._tabs = tabs
+        self._arrived = arrived
+        self._rng = random.Random(1)
+
+    async def do(self, jobs: int) -> list["Watched"]:
+        """So many jobs, one after another."""
+        done = [await self._do_one() for _ in range(jobs)]
+        arrivals = [await self._arrivals(tab, jobs) for tab in self._tabs]
+        return [
+            Watched(job_id, answered_at, one_clock_ms, [page[job_id] for page in arrivals])
+            for job_id, answered_at, one_clock_ms in done
+        ]
+
+    async def clock_error_ms(self) -> float:
+        """How far the page's clock is from this process', at most."""
+        looks = [await self._look_at_clock() for _ in range(LOOKS)]
+        took, error = min(looks)
+        return abs(error) + took / 2
+
+    async def _do_one(self) -> tuple[str, float, float]:
+        page, groq = self._tabs[0], self._groq
+        groq.reset()
+        groq.answers.append(Answer(held=True))
+        await page.get_by_label("Choose files").set_input_files(RECORDING)
+        await self._on_every_page("() => document.querySelector('li[data-status=processing]')")
+        await asyncio.sleep(self._rng.uniform(*PROCESSING_SECONDS))
+        groq.release()
+        job_id, heard_at = await asyncio.wait_for(self._arrived.get(), PATIENCE_SECONDS)
+        (answered,) = groq.answered
+        await asyncio.sleep(self._rng.uniform(*GAP_SECONDS) + DRAWING_SECONDS * len(self._tabs))
+        await self._on_every_page("jobId => __arrivals[jobId]?.frame", job_id)
+        return job_id, answered.at * 1000, (heard_at - answered.monotonic) * 1000
+
+    async def _on_every_page(self, condition: str, argument: str | None = None) -> None:
+        """Polled, and not in every frame: a page that is asked draws."""
+        async with asyncio.TaskGroup() as tasks:
+            for tab in self._tabs:
+                tasks.create_task(tab.wait_for_function(condition, arg=argument, polling=50))
+
+    async def _arrivals(self, tab: Page, jobs: int) -> dict[str, Arrival]:
+        await tab.wait_for_function(
+            "jobs => Object.values(__arrivals).filter(({ frame }) => frame).length >= jobs", arg=jobs
+        )
+        noted = await tab.evaluate(
+            "Object.entries(__arrivals).map(([jobId, one]) => [jobId, __told[jobId], one.dom, one.frame, one.isVisible])"
+        )
+        return {job_id: Arrival(*times) for job_id, *times in noted}
+
+    async def _look_at_clock(self) -> tuple[float, float]:
+        """How long it took and how far the page's clock is from the middle of that, in ms."""
+        before = time() * 1000
+        shown = await self._tabs[0].evaluate("performance.timeOrigin + performance.now()")
+        after = time() * 1000
+        return after - before, shown - (before + after) / 2
