@@ -10,7 +10,6 @@ from time import monotonic, time
 
 from playwright.async_api import Page, expect
 
-from tests.bench.built_page import built_page
 from tests.support.chromium import PATIENCE_SECONDS, running_chromium
 from tests.support.groq_server import KEY, Answer, GroqServer, groq_server
 from tests.support.product import DATA, SERVICES, Journey, journey
@@ -87,17 +86,16 @@ class Watched:
 
 @contextmanager
 def product(folder: Path) -> Iterator[tuple[Journey, GroqServer]]:
-    """All of it as processes, as `make run` has it, with a Groq server that answers when it is told to."""
+    """All of it but the page, as processes, with a Groq server that answers when it is told to."""
     with (
         groq_server() as groq,
         journey(folder, *SERVICES, GROQ_API_KEY=KEY, GROQ_BASE_URL=groq.url) as running,
-        built_page(running.stack["page"].program, folder),
     ):
         yield running, groq
 
 
 @asynccontextmanager
-async def watching(product: Journey, groq: GroqServer, *, pages: int) -> AsyncIterator["Watching"]:
+async def watching(url: str, groq: GroqServer, *, pages: int) -> AsyncIterator["Watching"]:
     """So many tabs of one browser, which all follow the jobs of the first: their list is in storage that they share."""
     async with running_chromium() as browser:
         context = await browser.new_context(reduced_motion="reduce", viewport={"width": 800, "height": 600})
@@ -106,11 +104,11 @@ async def watching(product: Journey, groq: GroqServer, *, pages: int) -> AsyncIt
         tabs = [await context.new_page() for _ in range(pages)]
         await tabs[0].expose_function("tellArrived", lambda job_id: arrived.put_nowait((job_id, monotonic())))
         for tab in tabs:
-            await tab.goto(product.stack["page"].url)
+            await tab.goto(url)
         for tab in tabs:
             await expect(tab.locator("[data-connection]")).to_have_attribute("data-connection", "live")
         await tabs[0].bring_to_front()
-        yield Watching(product, groq, tabs, arrived)
+        yield Watching(groq, tabs, arrived)
 
 
 class Watching:
@@ -118,12 +116,10 @@ class Watching:
 
     def __init__(
         self,
-        product: Journey,
         groq: GroqServer,
         tabs: Sequence[Page],
         arrived: "asyncio.Queue[tuple[str, float]]",
     ) -> None:
-        self._product = product
         self._groq = groq
         self._tabs = tabs
         self._arrived = arrived

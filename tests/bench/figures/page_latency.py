@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from tests.bench.built_pages import built_pages
 from tests.bench.place import Place
 from tests.bench.result import Cell, Claim, Figure, Panel, distribution, quantile
 from tests.bench.watching import Watched, product, watching
@@ -124,18 +126,22 @@ def _how(pages: int) -> str:
 def follow(place: Place, *, pages: int, jobs: int) -> Run:
     """On a product of its own."""
     folder = place.folder / f"page-latency-{pages}"
-    with product(folder) as (journey, groq):
-        watched, clock_error_ms = asyncio.run(_watched(journey, groq, pages=pages, jobs=jobs))
-        return Run(pages, watched, ways(journey, [job.job_id for job in watched]), clock_error_ms)
+    with product(folder) as (running, groq):
+        watched, clock_error_ms = asyncio.run(
+            _watched(running, groq, folder / "page", pages=pages, jobs=jobs)
+        )
+        return Run(pages, watched, ways(running, [job.job_id for job in watched]), clock_error_ms)
 
 
 async def _watched(
-    journey: Journey, groq: GroqServer, *, pages: int, jobs: int
+    running: Journey, groq: GroqServer, folder: Path, *, pages: int, jobs: int
 ) -> tuple[list[Watched], float]:
-    async with watching(journey, groq, pages=pages) as scene:
-        before = await scene.clock_error_ms()
-        watched = await scene.do(jobs)
-        return watched, max(before, await scene.clock_error_ms())
+    convex = {"watching": running.stack["convex"].url}
+    with built_pages(running.stack["page"].program, folder, convex) as url:
+        async with watching(f"{url}/watching/", groq, pages=pages) as scene:
+            before = await scene.clock_error_ms()
+            watched = await scene.do(jobs)
+            return watched, max(before, await scene.clock_error_ms())
 
 
 def _rows(run: Run) -> list[list[Cell]]:
