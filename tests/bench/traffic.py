@@ -17,8 +17,6 @@ class Request:
     """Seconds, of this process' monotonic clock."""
     method: str
     url: str
-    is_preflight: bool
-    """Asked by the browser itself, whether the page may ask."""
 
 
 @dataclass  # without slots: Playwright keeps something beside the methods that it calls
@@ -38,13 +36,13 @@ class Traffic:
 
     @property
     def preflights(self) -> list[Request]:
-        return [request for request in self.requests if request.is_preflight]
+        """The browser's own questions whether the page may ask."""
+        return [request for request in self.requests if request.method == "OPTIONS"]
 
     def note_request(self, said: Said) -> None:
         request = said["request"]
         if request["url"].startswith("http"):
-            is_preflight = said.get("type") == "Preflight"
-            self.requests.append(Request(monotonic(), request["method"], request["url"], is_preflight))
+            self.requests.append(Request(monotonic(), request["method"], request["url"]))
 
     def note_socket(self, _: Said) -> None:
         self.sockets += 1

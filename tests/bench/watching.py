@@ -15,12 +15,14 @@ from tests.support.groq_server import KEY, Answer, GroqServer, groq_server
 from tests.support.product import DATA, SERVICES, Journey, journey
 
 RECORDING = DATA / "jfk.wav"
-PROCESSING_SECONDS = (0.05, 0.25)
-"""How long a job stays `processing` after the foreground page has shown that, at random."""
-GAP_SECONDS = (0.02, 0.12)
-"""Between a job's text and the next upload, at random."""
-DRAWING_SECONDS = 0.02
-"""For each page, before any is asked whether it has the text: a question is work for it, too."""
+AT_ONCE = 4
+"""Jobs that are `processing` at a time: as many as the transcriber gives to Groq."""
+SETTLED_SECONDS = 0.4
+"""After all pages show them as `processing`: a progress bar moves for 0.3 s."""
+GAP_SECONDS = (0.05, 0.15)
+"""Between one job's text and the next one's completion, at random."""
+DRAWING_SECONDS = 0.008
+"""Besides, for each page. None is asked meanwhile whether it has the text: a question is work for it, too."""
 LOOKS = 25
 """At a page's clock, of which the one that took least is believed."""
 
@@ -126,8 +128,10 @@ class Watching:
         self._rng = random.Random(1)
 
     async def do(self, jobs: int) -> list["Watched"]:
-        """So many jobs, one after another."""
-        done = [await self._do_one() for _ in range(jobs)]
+        """So many jobs, whose ends come one after another."""
+        done: list[tuple[str, float, float]] = []
+        while len(done) < jobs:
+            done += await self._do_some(min(AT_ONCE, jobs - len(done)))
         arrivals = [await self._arrivals(tab, jobs) for tab in self._tabs]
         return [
             Watched(job_id, answered_at, one_clock_ms, [page[job_id] for page in arrivals])
@@ -140,21 +144,25 @@ class Watching:
         took, error = min(looks)
         return abs(error) + took / 2
 
-    async def _do_one(self) -> tuple[str, float, float]:
-        page, groq = self._tabs[0], self._groq
-        groq.reset()
-        groq.answers.append(Answer(held=True))
-        await page.get_by_label("Choose files").set_input_files(RECORDING)
-        await self._on_every_page("() => document.querySelector('li[data-status=processing]')")
-        await asyncio.sleep(self._rng.uniform(*PROCESSING_SECONDS))
-        groq.release()
+    async def _do_some(self, jobs: int) -> list[tuple[str, float, float]]:
+        self._groq.answers.extend([Answer(held=True)] * jobs)
+        await self._tabs[0].get_by_label("Choose files").set_input_files([RECORDING] * jobs)
+        await self._on_every_page(
+            "jobs => document.querySelectorAll('li[data-status=processing]').length === jobs", jobs
+        )
+        await asyncio.sleep(SETTLED_SECONDS)
+        done = [await self._end_one() for _ in range(jobs)]
+        await self._on_every_page("() => !document.querySelector('li[data-status=processing]')")
+        return done
+
+    async def _end_one(self) -> tuple[str, float, float]:
+        self._groq.release_next()
         job_id, heard_at = await asyncio.wait_for(self._arrived.get(), PATIENCE_SECONDS)
-        (answered,) = groq.answered
+        answered = self._groq.answered[-1]
         await asyncio.sleep(self._rng.uniform(*GAP_SECONDS) + DRAWING_SECONDS * len(self._tabs))
-        await self._on_every_page("jobId => __arrivals[jobId]?.frame", job_id)
         return job_id, answered.at * 1000, (heard_at - answered.monotonic) * 1000
 
-    async def _on_every_page(self, condition: str, argument: str | None = None) -> None:
+    async def _on_every_page(self, condition: str, argument: int | None = None) -> None:
         """Polled, and not in every frame: a page that is asked draws."""
         async with asyncio.TaskGroup() as tasks:
             for tab in self._tabs:

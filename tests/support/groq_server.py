@@ -35,7 +35,7 @@ VERBOSE = {
 
 @dataclass(frozen=True)
 class Answer:
-    """`body` of str goes out as it is; `held` waits for `GroqServer.release`."""
+    """`body` of str goes out as it is; `held` waits for `GroqServer.release` or `release_next`."""
 
     status: int = 200
     body: object = field(default_factory=lambda: VERBOSE)
@@ -81,11 +81,16 @@ class GroqServer:
         self.answers: deque[Answer] = deque()
         self.asked: list[Asked] = []
         self.answered: list[Answered] = []
+        self.held: deque[threading.Event] = deque()
         self._released = threading.Event()
 
     def release(self) -> None:
         """Lets every held answer go, now and later."""
         self._released.set()
+
+    def release_next(self) -> None:
+        """Lets the answer go that is held longest. There must be one."""
+        self.held.popleft().set()
 
     async def _transcribe(self, request: Request) -> Response:
         async with request.form() as form:
@@ -109,8 +114,9 @@ class GroqServer:
 
     async def _until_released(self, request: Request) -> None:
         """Or until the client has gone, so that a test which ends early can stop the server."""
-        released = self._released
-        while not released.is_set() and not await request.is_disconnected():
+        released, own = self._released, threading.Event()
+        self.held.append(own)
+        while not (released.is_set() or own.is_set() or await request.is_disconnected()):
             await asyncio.sleep(0.005)
 
 

@@ -82,8 +82,8 @@ STAGES = (
 
 def measure(place: Place) -> Figure:
     pages = place.scale.number(PAGES, least=2)
-    alone = follow(place, pages=1, jobs=place.scale.number(JOBS, least=3))
-    among = follow(place, pages=pages, jobs=place.scale.number(JOBS_WITH_MANY, least=3))
+    alone = follow(place.folder / "one-page", pages=1, jobs=place.scale.number(JOBS, least=3))
+    among = follow(place.folder / "many-pages", pages=pages, jobs=place.scale.number(JOBS_WITH_MANY, least=3))
     return Figure(
         title="From completed to the page",
         how=_how(pages),
@@ -123,9 +123,8 @@ def _how(pages: int) -> str:
     )
 
 
-def follow(place: Place, *, pages: int, jobs: int) -> Run:
+def follow(folder: Path, *, pages: int, jobs: int) -> Run:
     """On a product of its own."""
-    folder = place.folder / f"page-latency-{pages}"
     with product(folder) as (running, groq):
         watched, clock_error_ms = asyncio.run(
             _watched(running, groq, folder / "page", pages=pages, jobs=jobs)

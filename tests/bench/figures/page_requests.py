@@ -20,6 +20,8 @@ from tests.support.line import Line, line
 from tests.support.product import Journey
 
 JOB_SECONDS = 60.0
+CUT_SHARE = 31 / 60
+"""Of the job's time. At half of it exactly, chance would decide whether the third poll comes before the end or after it."""
 AWAY_SHARE = 1 / 6
 """Of the job's time: how long the line is away that comes back."""
 POLL_SECONDS = 2
@@ -70,6 +72,8 @@ class Followed:
     traffic: Traffic
     began: float
     """When it was uploaded; as the requests' times."""
+    cut_at: float | None
+    """When its live connection was cut; None: never."""
     ended: float
     """When its text was there."""
     late_ms: float
@@ -88,7 +92,7 @@ def measure(place: Place) -> Figure:
     seconds = place.scale.seconds(JOB_SECONDS, least=1.0)
     folder = place.folder / "page-requests"
     with product(folder) as (running, groq):
-        followed = asyncio.run(_followed(running, groq, folder / "page", seconds))
+        followed = asyncio.run(follow(running, groq, folder / "page", seconds=seconds, cut_share=CUT_SHARE))
     baseline = len(followed[POLLING].requests())
     fewer = {name: 100 * (1 - len(one.requests()) / baseline) for name, one in followed.items()}
     return Figure(
@@ -121,23 +125,28 @@ def measure(place: Place) -> Figure:
     )
 
 
-async def _followed(running: Journey, groq: GroqServer, folder: Path, seconds: float) -> dict[str, Followed]:
+async def follow(
+    running: Journey, groq: GroqServer, folder: Path, *, seconds: float, cut_share: float
+) -> dict[str, Followed]:
     """Four jobs at once, as many as the transcriber gives to Groq, each on a page of its own."""
     groq.answers.extend([Answer(held=True)] * len(WHAT))
     async with _pages(running, folder) as (pages, lines), asyncio.TaskGroup() as tasks:
-        followed = {name: tasks.create_task(_follow(page, running, seconds)) for name, page in pages.items()}
+        followed = {
+            name: tasks.create_task(_follow(page, running, lines.get(name), seconds))
+            for name, page in pages.items()
+        }
         await _until(lambda: len(groq.asked) == len(WHAT))
-        await asyncio.sleep(seconds / 2)
+        await asyncio.sleep(seconds * cut_share)
         for one in lines.values():
             one.cut()
         await asyncio.sleep(seconds * AWAY_SHARE)
         await lines[MENDED].mend()
-        await asyncio.sleep(seconds * (1 / 2 - AWAY_SHARE))
+        await asyncio.sleep(seconds * (1 - cut_share - AWAY_SHARE))
         groq.release()
-        return {name: await task for name, task in followed.items()}
+    return {name: task.result() for name, task in followed.items()}
 
 
-async def _follow(page: Page, running: Journey, seconds: float) -> Followed:
+async def _follow(page: Page, running: Journey, line: Line | None, seconds: float) -> Followed:
     seen = await traffic(page)
     began = time.monotonic()
     await page.get_by_label("Choose files").set_input_files(RECORDING)
@@ -147,8 +156,13 @@ async def _follow(page: Page, running: Journey, seconds: float) -> Followed:
     await asyncio.sleep(QUIET_SECONDS)
     ((job_id, arrival),) = await page.evaluate("Object.entries(__arrivals)")
     job = await asyncio.to_thread(running.product.in_transcriber, job_id)
-    ended = arrival["dom"] / 1000 - (time.time() - time.monotonic())
-    return Followed(seen, began, ended, arrival["dom"] - job["timestamps"]["completedAt"])
+    return Followed(
+        traffic=seen,
+        began=began,
+        cut_at=line.cut_at if line else None,
+        ended=arrival["dom"] / 1000 - (time.time() - time.monotonic()),
+        late_ms=arrival["dom"] - job["timestamps"]["completedAt"],
+    )
 
 
 @asynccontextmanager
@@ -224,8 +238,9 @@ def _how(seconds: float) -> str:
     return (
         f"Four jobs at once, each on a page of its own in headless Chromium; Groq, played by a server on this machine, answers "
         f"after {seconds:.0f} s. Three are the product's page, built by vite as for a deployment, with the intervals "
-        f"that it has by default; a line between page and Convex is cut, so that connections are refused, after half of the "
-        f"job's time. The fourth polls as pages did before: `GET /v1/jobs/{{id}}` every {POLL_SECONDS} s. Requests are what the browser "
+        f"that it has by default; a line between page and Convex is cut, so that connections are refused, a second "
+        f"after half of the job's time, so that the third poll finds the end; were it cut a little earlier, it would take a "
+        "fourth, and the text would be up to 10 s late. The fourth polls as pages did before: `GET /v1/jobs/{{id}}` every {POLL_SECONDS} s. Requests are what the browser "
         "sends over HTTP once the page is there: the upload, polls, and the browser's own preflights before them; "
         "WebSockets are those that were begun, the failed ones too, and the product's pages open theirs before the count. "
         "Bytes are those received. Late is from `completedAt` to the text in the DOM. Each page is "
