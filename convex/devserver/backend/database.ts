@@ -11,10 +11,8 @@ import {
 import { Journal, readDocuments } from "./journal";
 import { lock } from "./lock";
 
-/** What one committed transaction made of one document; null: not there. */
-export type Change = { before: Document | null; after: Document | null };
-
-export type CommitListener = (ts: bigint, changes: Change[]) => void;
+/** `keys` (see `keys.ts`) are those of every document that the transaction wrote, before and after. */
+export type CommitListener = (ts: bigint, keys: Set<string>) => void;
 
 export class Database {
   readonly #tables: Tables;
@@ -61,14 +59,14 @@ export class Database {
     const writes = this.#tables._writes[0] ?? {};
     const kept = withoutSystemTables(writes);
     if (Object.keys(kept).length > 0) this.#journal?.append(kept);
-    const before = Object.keys(writes).map((id) => this.#tables._documents[id] ?? null);
+    const before = new Map(Object.keys(writes).map((id) => [id, this.#tables._documents[id]]));
     const ts = commit();
-    const changes = Object.keys(writes).map((id, index) => ({
-      before: before[index] ?? null,
-      after: this.#tables._documents[id] ?? null,
-    }));
-    for (const change of changes) this.#indexes.replace(change.before, change.after);
-    if (ts !== null && changes.length > 0) this.#onCommit(ts, changes);
+    const keys = new Set(before.keys());
+    for (const [id, document = null] of before) {
+      const after = this.#tables._documents[id] ?? null;
+      this.#indexes.replace(document, after).forEach((key) => keys.add(key));
+    }
+    if (ts !== null && keys.size > 0) this.#onCommit(ts, keys);
     return ts;
   }
 }

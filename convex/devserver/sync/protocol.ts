@@ -4,7 +4,7 @@
  */
 import type { JSONValue } from "convex/values";
 
-export type Subscription = { queryId: number; path: string; args: JSONValue };
+export type QueryRequest = { queryId: number; path: string; args: JSONValue };
 
 export type Call = { requestId: number; path: string; args: JSONValue };
 
@@ -14,7 +14,7 @@ export type ClientMessage =
       type: "ModifyQuerySet";
       baseVersion: number;
       newVersion: number;
-      add: Subscription[];
+      add: QueryRequest[];
       remove: number[];
     }
   | ({ type: "Mutation" } & Call)
@@ -64,7 +64,7 @@ type Fields = Record<string, unknown>;
 
 function parseQuerySet(message: Fields): ClientMessage {
   if (!Array.isArray(message.modifications)) throw new ProtocolError("modifications is no array");
-  const add: Subscription[] = [];
+  const add: QueryRequest[] = [];
   const remove: number[] = [];
   for (const item of message.modifications) {
     const modification = fieldsOf(item, "a modification");

@@ -39,7 +39,6 @@ function converse(ws: WebSocket, backend: Backend): void {
     ws.close(1002);
   };
   const session = new SyncSession({ backend, send, onBroken: end });
-  const stopListening = backend.onCommit(() => session.notify());
   const ping = setInterval(() => send({ type: "Ping" }), PING_MS);
 
   ws.on("message", (data, isBinary) => {
@@ -55,6 +54,6 @@ function converse(ws: WebSocket, backend: Backend): void {
   ws.on("error", () => {});
   ws.on("close", () => {
     clearInterval(ping);
-    stopListening();
+    session.end();
   });
 }

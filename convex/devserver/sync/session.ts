@@ -3,23 +3,23 @@
  * brings the client from one version (query set, identity, time of the data) to the next; the
  * client checks that each begins where the last one ended.
  */
-import type { JSONValue } from "convex/values";
 import type { Backend, Identity } from "../backend/backend";
-import { failureOf } from "../backend/failure";
+import { failureOf, type Failure } from "../backend/failure";
 import { identityOf } from "../backend/identity";
+import type { Answer, Subscription } from "../backend/live";
 import {
   encodeTs,
   encodeVersion,
   ProtocolError,
   type Call,
   type ClientMessage,
+  type QueryRequest,
   type StateVersion,
-  type Subscription,
 } from "./protocol";
 
 const MAX_QUERIES = 1000;
 
-type Watched = Subscription & { sent: string | null };
+type Watched = QueryRequest & { subscription: Subscription; sent: string | null };
 type Modification = { type: "QueryUpdated" | "QueryFailed" | "QueryRemoved"; queryId: number };
 
 export class SyncSession {
@@ -66,11 +66,9 @@ export class SyncSession {
     }
   }
 
-  /** The tables changed: what that changes for this client is sent. Calls in quick succession count as one. */
-  notify(): void {
-    if (this.#isNotified || this.#queries.size === 0) return;
-    this.#isNotified = true;
-    this.#enqueueTransition({ isForced: false });
+  end(): void {
+    for (const { subscription } of this.#queries.values()) subscription.end();
+    this.#queries.clear();
   }
 
   #modifyQuerySet(message: ClientMessage & { type: "ModifyQuerySet" }): void {
@@ -78,9 +76,13 @@ export class SyncSession {
       throw new ProtocolError(`baseVersion is ${message.baseVersion} and not ${this.#querySet}`);
     }
     for (const queryId of message.remove) {
+      this.#queries.get(queryId)?.subscription.end();
       if (this.#queries.delete(queryId)) this.#removed.push(queryId);
     }
-    for (const added of message.add) this.#queries.set(added.queryId, { ...added, sent: null });
+    for (const added of message.add) {
+      this.#queries.get(added.queryId)?.subscription.end();
+      this.#queries.set(added.queryId, this.#watch(added, null));
+    }
     if (this.#queries.size > MAX_QUERIES)
       throw new ProtocolError(`more than ${MAX_QUERIES} queries`);
     this.#querySet = message.newVersion;
@@ -98,7 +100,24 @@ export class SyncSession {
     }
     this.#identityVersion = baseVersion + 1;
     this.#identity = identity;
+    for (const { subscription, sent, ...query } of this.#queries.values()) {
+      subscription.end();
+      this.#queries.set(query.queryId, this.#watch(query, sent));
+    }
     this.#enqueueTransition({ isForced: true });
+  }
+
+  #watch(query: QueryRequest, sent: string | null): Watched {
+    const question = { path: query.path, args: query.args, identity: this.#identity };
+    const subscription = this.#backend.subscribe(question, () => this.#notify());
+    return { ...query, subscription, sent };
+  }
+
+  /** An answer changed, perhaps. Calls in quick succession count as one. */
+  #notify(): void {
+    if (this.#isNotified || this.#queries.size === 0) return;
+    this.#isNotified = true;
+    this.#enqueueTransition({ isForced: false });
   }
 
   /** The client takes a mutation as done when a transition after the response has reached its time. */
@@ -118,9 +137,14 @@ export class SyncSession {
       const result = await this.#backend.run(kind, path, args, this.#identity);
       return { requestId, success: true, result, logLines: [] };
     } catch (error) {
-      const { message, data } = failureOf(error);
-      const errorData = data === undefined ? {} : { errorData: data };
-      return { requestId, success: false, result: message, ...errorData, logLines: [] };
+      const failure = failureOf(error);
+      return {
+        requestId,
+        success: false,
+        result: failure.message,
+        ...dataOf(failure),
+        logLines: [],
+      };
     }
   }
 
@@ -154,29 +178,22 @@ export class SyncSession {
 
   /** What the client has to be told of this query, or null if it knows. */
   async #changeOf(query: Watched): Promise<Modification | null> {
-    const answer = await this.#answerOf(query);
+    const answer = await query.subscription.answer();
     const isGone = this.#queries.get(query.queryId) !== query;
     if (isGone || answer.content === query.sent) return null;
     query.sent = answer.content;
-    return { ...answer.modification, queryId: query.queryId };
+    return { ...modificationOf(answer), queryId: query.queryId };
   }
+}
 
-  async #answerOf({ path, args }: Watched) {
-    try {
-      const value: JSONValue = await this.#backend.run("query", path, args, this.#identity);
-      const modification = { type: "QueryUpdated" as const, value, logLines: [], journal: null };
-      return { content: `value ${JSON.stringify(value)}`, modification };
-    } catch (error) {
-      const { message, data } = failureOf(error);
-      const errorData = data === undefined ? {} : { errorData: data };
-      const modification = {
-        type: "QueryFailed" as const,
-        errorMessage: message,
-        ...errorData,
-        logLines: [],
-        journal: null,
-      };
-      return { content: `failure ${String(error)} ${JSON.stringify(data)}`, modification };
-    }
-  }
+function modificationOf(answer: Answer) {
+  const nothing = { logLines: [], journal: null };
+  if ("value" in answer) return { type: "QueryUpdated" as const, value: answer.value, ...nothing };
+  const { failure } = answer;
+  const type = "QueryFailed" as const;
+  return { type, errorMessage: failure.message, ...dataOf(failure), ...nothing };
+}
+
+function dataOf({ data }: Failure) {
+  return data === undefined ? {} : { errorData: data };
 }
