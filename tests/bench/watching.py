@@ -10,7 +10,7 @@ from time import monotonic, time
 
 from playwright.async_api import Page, expect
 
-from tests.support.chromium import PATIENCE_SECONDS, running_chromium
+from tests.support.chromium import running_chromium
 from tests.support.groq_server import KEY, Answer, GroqServer, groq_server
 from tests.support.product import DATA, SERVICES, Journey, journey
 
@@ -23,6 +23,8 @@ GAP_SECONDS = (0.05, 0.15)
 """Between one job's text and the next one's completion, at random."""
 DRAWING_SECONDS = 0.008
 """Besides, for each page. None is asked meanwhile whether it has the text: a question is work for it, too."""
+LONGEST_SECONDS = 120.0
+"""For all pages to show something, however slow the machine: many of them are drawn on few cores."""
 LOOKS = 25
 """At a page's clock, of which the one that took least is believed."""
 
@@ -102,6 +104,7 @@ async def watching(url: str, groq: GroqServer, *, pages: int) -> AsyncIterator["
     async with running_chromium() as browser:
         context = await browser.new_context(reduced_motion="reduce", viewport={"width": 800, "height": 600})
         await context.add_init_script(f"({NOTE_ARRIVALS})()")
+        context.set_default_timeout(LONGEST_SECONDS * 1000)
         arrived: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
         tabs = [await context.new_page() for _ in range(pages)]
         await tabs[0].expose_function("tellArrived", lambda job_id: arrived.put_nowait((job_id, monotonic())))
@@ -157,7 +160,7 @@ class Watching:
 
     async def _end_one(self) -> tuple[str, float, float]:
         self._groq.release_next()
-        job_id, heard_at = await asyncio.wait_for(self._arrived.get(), PATIENCE_SECONDS)
+        job_id, heard_at = await asyncio.wait_for(self._arrived.get(), LONGEST_SECONDS)
         answered = self._groq.answered[-1]
         await asyncio.sleep(self._rng.uniform(*GAP_SECONDS) + DRAWING_SECONDS * len(self._tabs))
         return job_id, answered.at * 1000, (heard_at - answered.monotonic) * 1000

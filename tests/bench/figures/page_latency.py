@@ -109,17 +109,16 @@ def measure(place: Place) -> Figure:
 def _how(pages: int) -> str:
     return (
         "The whole product runs as `make run` has it, except that the page is built by vite as for a deployment, and that "
-        "a server on this machine answers in place of Groq, so that speech costs no CPU. Jobs come one after another, with "
-        "gaps at random, uploaded through the page in headless Chromium; each is `processing` for a while before Groq's answer. The "
-        "time counts from the job's `completedAt` to the moment when a MutationObserver in the page finds its card completed "
-        "with the text in it. Both are wall clocks of this machine; that the page's agrees is measured by asking it. "
-        "`completedAt` and the times between are whole milliseconds. Stages are those of the foreground page, each from "
-        "the end of the one before. "
+        "a server on this machine answers in place of Groq, so that speech costs no CPU. Jobs are uploaded through the "
+        "page in headless Chromium, four at a time, and Groq answers for one after another, with gaps at random. "
+        "The time counts from a job's `completedAt` to the moment when a MutationObserver in the page finds its card "
+        "completed with the text in it. Both are read from the wall clock of this machine; how far the page's is off at most is "
+        "measured by asking it. `completedAt` and the times of the services are whole milliseconds. Stages are "
+        "those of the foreground page, each from the end of the one before. "
         f"With {pages} pages, all are tabs of one browser, visible and drawn on the same cores as everything else, and "
-        "all follow every job: what the slowest needs is mostly their drawing, which "
-        f"{pages} people's machines would "
-        "share. The network is the loopback interface, and Convex is the development backend: nothing is said of the way "
-        "to a hosted one."
+        f"all follow every job: what the slowest waits for is mostly the drawing of the others, which {pages} people's "
+        "machines would share. The pages ask for reduced motion, and are 800 pixels wide. The network is the loopback "
+        "interface, and Convex is the development backend: nothing is said of the way to a hosted one."
     )
 
 
