@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Any
 
 from playwright.async_api import Page
@@ -14,7 +13,7 @@ Said = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Request:
     at: float
-    """Seconds, of this process' monotonic clock."""
+    """Unix seconds, by the browser."""
     method: str
     url: str
 
@@ -42,7 +41,7 @@ class Traffic:
     def note_request(self, said: Said) -> None:
         request = said["request"]
         if request["url"].startswith("http"):
-            self.requests.append(Request(monotonic(), request["method"], request["url"]))
+            self.requests.append(Request(said["wallTime"], request["method"], request["url"]))
 
     def note_socket(self, _: Said) -> None:
         self.sockets += 1

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from time import monotonic
+from time import time
 
 HOST = "127.0.0.1"
 PIECE_BYTES = 65_536
@@ -16,7 +16,7 @@ class Line:
     port: int = 0
     """Where it is entered; the same after it was mended."""
     cut_at: float | None = None
-    """When it was last cut, by the monotonic clock."""
+    """When it was last cut, in Unix seconds."""
     _server: asyncio.Server | None = None
     _ends: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -31,7 +31,7 @@ class Line:
 
     def cut(self) -> None:
         """All connections are reset, and new ones are refused."""
-        self.cut_at = monotonic()
+        self.cut_at = time()
         if self._server is not None:
             self._server.close()
         for end in self._ends:

@@ -1,4 +1,4 @@
-"""How many requests a page makes while it waits for a long job, and how soon it has the text all the same."""
+"""How many requests a page makes while it waits for a long job, and how late it has the text."""
 
 import asyncio
 import time
@@ -67,11 +67,11 @@ POLLING_PAGE = """<!doctype html>
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """One job on one page."""
+    """One job on one page; times are Unix seconds."""
 
     traffic: Traffic
     began: float
-    """When it was uploaded; as the requests' times."""
+    """When its upload was begun."""
     cut_at: float | None
     """When its live connection was cut; None: never."""
     ended: float
@@ -79,9 +79,9 @@ class Followed:
     late_ms: float
     """From `completedAt` to its text in the DOM."""
 
-    def requests(self) -> list[float]:
-        """Seconds since the upload."""
-        return [request.at - self.began for request in self.traffic.requests]
+    def waiting(self) -> list[float]:
+        """Seconds from the upload to each request after it."""
+        return [request.at - self.began for request in self.traffic.requests if request.method != "POST"]
 
     def needless(self) -> int:
         """Requests after the text was there."""
@@ -93,8 +93,8 @@ def measure(place: Place) -> Figure:
     folder = place.folder / "page-requests"
     with product(folder) as (running, groq):
         followed = asyncio.run(follow(running, groq, folder / "page", seconds=seconds, cut_share=CUT_SHARE))
-    baseline = len(followed[POLLING].requests())
-    fewer = {name: 100 * (1 - len(one.requests()) / baseline) for name, one in followed.items()}
+    baseline = len(followed[POLLING].waiting())
+    fewer = {name: 100 * (1 - len(one.waiting()) / baseline) for name, one in followed.items()}
     return Figure(
         title="Requests of a page during a long job",
         how=_how(seconds),
@@ -148,7 +148,7 @@ async def follow(
 
 async def _follow(page: Page, running: Journey, line: Line | None, seconds: float) -> Followed:
     seen = await traffic(page)
-    began = time.monotonic()
+    began = time.time()
     await page.get_by_label("Choose files").set_input_files(RECORDING)
     await page.wait_for_function(
         "Object.values(__arrivals)[0]?.frame", polling=100, timeout=(seconds + LAST_SECONDS) * 1000
@@ -160,7 +160,7 @@ async def _follow(page: Page, running: Journey, line: Line | None, seconds: floa
         traffic=seen,
         began=began,
         cut_at=line.cut_at if line else None,
-        ended=arrival["dom"] / 1000 - (time.time() - time.monotonic()),
+        ended=arrival["dom"] / 1000,
         late_ms=arrival["dom"] - job["timestamps"]["completedAt"],
     )
 
@@ -207,7 +207,7 @@ def _row(name: str, one: Followed, fewer: float) -> list[Cell]:
     seen = one.traffic
     return [
         name,
-        len(seen.requests),
+        len(one.waiting()),
         len(seen.polls),
         len(seen.preflights),
         fewer,
@@ -223,7 +223,7 @@ def _panel(followed: Mapping[str, Followed]) -> Panel:
         title="requests so far",
         x="seconds since the upload",
         y="requests",
-        series=[Series(WHAT[name], _steps(one.requests())) for name, one in followed.items()],
+        series=[Series(WHAT[name], _steps(one.waiting())) for name, one in followed.items()],
     )
 
 
@@ -236,14 +236,15 @@ def _steps(times: Sequence[float]) -> list[tuple[Cell, float]]:
 
 def _how(seconds: float) -> str:
     return (
-        f"Four jobs at once, each on a page of its own in headless Chromium; Groq, played by a server on this machine, answers "
-        f"after {seconds:.0f} s. Three are the product's page, built by vite as for a deployment, with the intervals "
-        f"that it has by default; a line between page and Convex is cut, so that connections are refused, a second "
-        f"after half of the job's time, so that the third poll finds the end; were it cut a little earlier, it would take a "
-        "fourth, and the text would be up to 10 s late. The fourth polls as pages did before: `GET /v1/jobs/{{id}}` every {POLL_SECONDS} s. Requests are what the browser "
-        "sends over HTTP once the page is there: the upload, polls, and the browser's own preflights before them; "
-        "WebSockets are those that were begun, the failed ones too, and the product's pages open theirs before the count. "
-        "Bytes are those received. Late is from `completedAt` to the text in the DOM. Each page is "
-        f"watched for another {QUIET_SECONDS:.0f} s. Groq tells of no progress, so that the live page hears nothing for most of the time "
-        "and asks the API whether it missed something: with an engine that tells of progress it does not."
+        "Four jobs at once, each on a page of its own in headless Chromium; Groq, played by a server on this machine, "
+        f"answers after {seconds:.0f} s. Three are the product's page, built by vite as for a deployment, with its own "
+        "intervals. Of two of them the connection to Convex is cut a second after half of the job's time, "
+        "and refused from then on; of one of these it is taken again after a sixth of the job's time. The fourth polls: "
+        f"`GET /v1/jobs/{{id}}` every {POLL_SECONDS} s. Requests are those that the browser sends over HTTP after the "
+        "upload, to the API and to Convex: polls, and its own preflights before them. WebSockets are those "
+        "begun after the upload, the refused ones too. Bytes are those received, all in all. Late is from "
+        f"`completedAt` to the text in the DOM. Each page is watched for another {QUIET_SECONDS:.0f} s. "
+        "Groq tells of no progress, so that the live page hears nothing for long, and asks the API "
+        "whether it missed something. Where the cut page's polls fall is chosen: were it cut a little earlier, a fourth "
+        "would be needed after the cut, and the text would be up to 10 s late."
     )
