@@ -153,6 +153,7 @@ class Watching:
         await self._on_every_page(
             "jobs => document.querySelectorAll('li[data-status=processing]').length === jobs", jobs
         )
+        await self._until_groq_has(jobs)
         await asyncio.sleep(SETTLED_SECONDS)
         done = [await self._end_one() for _ in range(jobs)]
         await self._on_every_page("() => !document.querySelector('li[data-status=processing]')")
@@ -164,6 +165,11 @@ class Watching:
         answered = self._groq.answered[-1]
         await asyncio.sleep(self._rng.uniform(*GAP_SECONDS) + DRAWING_SECONDS * len(self._tabs))
         return job_id, answered.at * 1000, (heard_at - answered.monotonic) * 1000
+
+    async def _until_groq_has(self, jobs: int) -> None:
+        async with asyncio.timeout(LONGEST_SECONDS):
+            while len(self._groq.held) < jobs:
+                await asyncio.sleep(0.01)
 
     async def _on_every_page(self, condition: str, argument: int | None = None) -> None:
         """Polled, and not in every frame: a page that is asked draws."""

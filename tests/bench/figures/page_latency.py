@@ -14,11 +14,20 @@ from tests.support.groq_server import GroqServer
 from tests.support.product import Journey
 
 JOBS = 200
-JOBS_WITH_MANY = 100
+JOBS_WITH_MANY = 60
 PAGES = 50
 MOST_MS = 1000.0
 AIM_MS = 100.0
 CLOCK_ERROR_MS = 2.0
+STAGES = (
+    "before: Groq's answer to completedAt",
+    "to the transcriber's sending of the webhook",
+    "to the gateway's disk",
+    "to the row's updatedAt in Convex",
+    "to the page, on its live connection",
+    "to the DOM",
+    "after: to the end of the next frame",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +76,6 @@ class Run:
 
     def _both(self) -> list[tuple[Watched, Way]]:
         return list(zip(self.jobs, self.ways, strict=True))
-
-
-STAGES = (
-    "before: Groq's answer to completedAt",
-    "to the transcriber's sending of the webhook",
-    "to the gateway's disk",
-    "to the row's updatedAt in Convex",
-    "to the page, on its live connection",
-    "to the DOM",
-    "after: to the end of the next frame",
-)
 
 
 def measure(place: Place) -> Figure:

@@ -223,7 +223,7 @@ def _panel(followed: Mapping[str, Followed]) -> Panel:
         title="requests so far",
         x="seconds since the upload",
         y="requests",
-        series=[Series(WHAT[name], _steps(one.waiting())) for name, one in followed.items()],
+        series=[Series(name, _steps(one.waiting())) for name, one in followed.items()],
     )
 
 
