@@ -4,6 +4,7 @@ import { makeFunctionReference, type UserIdentity } from "convex/server";
 import { convexToJson, jsonToConvex, type JSONValue, type Value } from "convex/values";
 import schema from "../../convex/schema";
 import { Database, type CommitListener } from "./database";
+import type { Faults } from "./faults";
 import { cronJobs, kindOfAny, modules, publicKind, type FunctionKind } from "./functions";
 import { LiveQueries, type Question, type Subscription } from "./live";
 
@@ -22,14 +23,20 @@ export class Backend {
   private constructor() {}
 
   /** Throws, with the data file as it was, where it is none or holds what the schema does not allow. */
-  static async open({ dataFile }: { dataFile: string | null }): Promise<Backend> {
+  static async open({
+    dataFile,
+    faults,
+  }: {
+    dataFile: string | null;
+    faults: Faults;
+  }): Promise<Backend> {
     const backend = new Backend();
     const onCommit: CommitListener = (ts, keys) => {
       backend.#ts = ts > backend.#ts ? ts : backend.#ts + 1n;
       backend.#live.commit(keys);
     };
     await backend.#t.run(async () => {
-      backend.#database = new Database({ dataFile, onCommit });
+      backend.#database = new Database({ dataFile, faults, onCommit });
     });
     await backend.#startCrons();
     return backend;

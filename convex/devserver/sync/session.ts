@@ -3,10 +3,14 @@
  * brings the client from one version (query set, identity, time of the data) to the next; the
  * client checks that each begins where the last one ended.
  */
+import { randomUUID } from "node:crypto";
+import type { JSONValue } from "convex/values";
 import type { Backend, Identity } from "../backend/backend";
 import { failureOf, type Failure } from "../backend/failure";
+import { WriteConflict, type Faults } from "../backend/faults";
 import { identityOf } from "../backend/identity";
 import type { Answer, Subscription } from "../backend/live";
+import type { AnsweredMutations } from "./answered";
 import {
   encodeTs,
   encodeVersion,
@@ -19,13 +23,30 @@ import {
 
 const MAX_QUERIES = 1000;
 
+export type Services = {
+  backend: Backend;
+  faults: Faults;
+  answered: AnsweredMutations<Outcome>;
+};
+
+export type Outcome = {
+  requestId: number;
+  success: boolean;
+  result: JSONValue;
+  errorData?: JSONValue;
+  logLines: string[];
+};
+
 type Watched = QueryRequest & { subscription: Subscription; sent: string | null };
 type Modification = { type: "QueryUpdated" | "QueryFailed" | "QueryRemoved"; queryId: number };
 
 export class SyncSession {
   readonly #backend: Backend;
+  readonly #faults: Faults;
+  readonly #answered: AnsweredMutations<Outcome>;
   readonly #send: (message: object) => void;
   readonly #onBroken: (error: unknown) => void;
+  readonly #drop: () => void;
   readonly #queries = new Map<number, Watched>();
   #removed: number[] = [];
   #sent: StateVersion = { querySet: 0, identity: 0, ts: 0n };
@@ -33,17 +54,25 @@ export class SyncSession {
   #identityVersion = 0;
   #identity: Identity = null;
   #isNotified = false;
+  /** The client's own name for itself, the same after it connects again. */
+  #sessionId: string = randomUUID();
   /** Transitions go out one after another, and so do mutations; neither waits for actions. */
   #transitions: Promise<void> = Promise.resolve();
   #mutations: Promise<void> = Promise.resolve();
 
   /** `onBroken` hears of what this connection cannot go on after. */
-  constructor(options: {
-    backend: Backend;
-    send: (message: object) => void;
-    onBroken: (error: unknown) => void;
-  }) {
+  constructor(
+    options: Services & {
+      send: (message: object) => void;
+      onBroken: (error: unknown) => void;
+      /** Ends the connection without a word. */
+      drop: () => void;
+    },
+  ) {
     this.#backend = options.backend;
+    this.#faults = options.faults;
+    this.#answered = options.answered;
+    this.#drop = options.drop;
     this.#send = options.send;
     this.#onBroken = options.onBroken;
   }
@@ -52,6 +81,8 @@ export class SyncSession {
   receive(message: ClientMessage): void {
     switch (message.type) {
       case "Connect":
+        this.#sessionId = message.sessionId;
+        return;
       case "Event":
         return;
       case "ModifyQuerySet":
@@ -59,8 +90,7 @@ export class SyncSession {
       case "Authenticate":
         return this.#authenticate(message);
       case "Mutation":
-        this.#mutations = this.#mutations.then(() => this.#mutate(message));
-        return;
+        return this.#enqueueMutation(message);
       case "Action":
         void this.#act(message);
     }
@@ -120,9 +150,17 @@ export class SyncSession {
     this.#enqueueTransition({ isForced: false });
   }
 
+  /** After one that has to be sent again none is run: the client keeps their order. */
+  #enqueueMutation(message: Call): void {
+    this.#mutations = this.#mutations.then(() => this.#mutate(message));
+    this.#mutations.catch(this.#onBroken);
+  }
+
   /** The client takes a mutation as done when a transition after the response has reached its time. */
   async #mutate(message: Call): Promise<void> {
-    const outcome = await this.#outcomeOf("mutation", message);
+    const run = () => this.#outcomeOf("mutation", message);
+    const outcome = await this.#answered.once(this.#sessionId, message.requestId, run);
+    if (this.#faults.happens("dropAnswer")) return this.#drop();
     const ts = outcome.success ? { ts: encodeTs(this.#backend.ts) } : {};
     this.#send({ type: "MutationResponse", ...outcome, ...ts });
     this.#enqueueTransition({ isForced: true });
@@ -132,11 +170,13 @@ export class SyncSession {
     this.#send({ type: "ActionResponse", ...(await this.#outcomeOf("action", message)) });
   }
 
-  async #outcomeOf(kind: "mutation" | "action", { requestId, path, args }: Call) {
+  async #outcomeOf(kind: "mutation" | "action", call: Call): Promise<Outcome> {
+    const { requestId, path, args } = call;
     try {
       const result = await this.#backend.run(kind, path, args, this.#identity);
       return { requestId, success: true, result, logLines: [] };
     } catch (error) {
+      if (kind === "mutation" && error instanceof WriteConflict) throw error;
       const failure = failureOf(error);
       return {
         requestId,

@@ -3,6 +3,7 @@ import { convexTest } from "convex-test";
 import { defineSchema, defineTable, type GenericQueryCtx } from "convex/server";
 import { ConvexError, convexToJson, v, type JSONValue } from "convex/values";
 import { Database } from "../../devserver/backend/database";
+import { Faults } from "../../devserver/backend/faults";
 import { LiveQueries, type Question } from "../../devserver/backend/live";
 
 const schema = defineSchema({
@@ -67,7 +68,8 @@ export async function open() {
     },
   });
   await tester.run(async () => {
-    new Database({ dataFile: null, onCommit: (_ts, keys) => live.commit(keys) });
+    const onCommit = (_ts: bigint, keys: Set<string>) => live.commit(keys);
+    new Database({ dataFile: null, faults: new Faults(null), onCommit });
   });
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- writes are made at random
   const write = async (change: (db: any) => Promise<void>) => {
