@@ -13,6 +13,8 @@ from tests.bench.figures import (
     disk,
     latency,
     outage,
+    page_latency,
+    page_requests,
     processor,
     pruning,
     stored,
@@ -38,6 +40,8 @@ FIGURES: dict[str, Callable[[Place], Figure]] = {
     "disk": disk.measure,
     "processor": processor.measure,
     "verify": verify.measure,
+    "page-latency": page_latency.measure,
+    "page-requests": page_requests.measure,
 }
 
 

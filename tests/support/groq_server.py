@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ VERBOSE = {
 
 @dataclass(frozen=True)
 class Answer:
-    """`body` of str goes out as it is; `held` waits for `GroqServer.release`."""
+    """`body` of str goes out as it is; `held` waits for `GroqServer.release` or `release_next`."""
 
     status: int = 200
     body: object = field(default_factory=lambda: VERBOSE)
@@ -50,6 +51,14 @@ class Asked:
     media_type: str
     size: int
     authorization: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """When an answer went out, by two clocks, in seconds."""
+
+    at: float
+    monotonic: float
 
 
 def error(status: int, message: str = "said Groq", **headers: str) -> Answer:
@@ -71,11 +80,17 @@ class GroqServer:
         """As if new: for servers that serve many tests."""
         self.answers: deque[Answer] = deque()
         self.asked: list[Asked] = []
+        self.answered: list[Answered] = []
+        self.held: deque[threading.Event] = deque()
         self._released = threading.Event()
 
     def release(self) -> None:
         """Lets every held answer go, now and later."""
         self._released.set()
+
+    def release_next(self) -> None:
+        """Lets the answer go that is held longest. There must be one."""
+        self.held.popleft().set()
 
     async def _transcribe(self, request: Request) -> Response:
         async with request.form() as form:
@@ -94,12 +109,14 @@ class GroqServer:
         if answer.held:
             await self._until_released(request)
         body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+        self.answered.append(Answered(at=time.time(), monotonic=time.monotonic()))
         return Response(body, answer.status, dict(answer.headers), answer.media_type)
 
     async def _until_released(self, request: Request) -> None:
         """Or until the client has gone, so that a test which ends early can stop the server."""
-        released = self._released
-        while not released.is_set() and not await request.is_disconnected():
+        released, own = self._released, threading.Event()
+        self.held.append(own)
+        while not (released.is_set() or own.is_set() or await request.is_disconnected()):
             await asyncio.sleep(0.005)
 
 
