@@ -3,7 +3,7 @@ import { convexTest } from "convex-test";
 import { makeFunctionReference, type UserIdentity } from "convex/server";
 import { convexToJson, jsonToConvex, type JSONValue, type Value } from "convex/values";
 import schema from "../../convex/schema";
-import { cronJobs, kindOfAny, modules, publicKind, type FunctionKind } from "./functions";
+import { cronJobs, kindOfAny, modules, nameOf, publicKind, type FunctionKind } from "./functions";
 import {
   currentInternals,
   tableOf,
@@ -66,7 +66,7 @@ export class Backend {
           "Did you forget to run `npx convex dev` or `npx convex deploy`?",
       );
     }
-    return convexToJson(await this.#call(kind, path, jsonToConvex(args), identity));
+    return convexToJson(await this.#call(kind, nameOf(path), jsonToConvex(args), identity));
   }
 
   /** The answer of the HTTP action at this path. Rejects as the action does. */

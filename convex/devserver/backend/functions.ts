@@ -25,10 +25,15 @@ export async function kindOfAny(path: string): Promise<FunctionKind | null> {
   return registered === null ? null : kindOf(registered);
 }
 
+/** Clients write `module.js:name` as well: the Rust and Python ones whenever they subscribe again. */
+export function nameOf(path: string): string {
+  return path.replace(/\.js(?=:|$)/, "");
+}
+
 type Registered = Partial<Record<"isPublic" | "isQuery" | "isMutation" | "isAction", boolean>>;
 
 async function find(path: string): Promise<Registered | null> {
-  const [file = "", name = "default"] = path.replace(/\.js(?=:|$)/, "").split(":");
+  const [file = "", name = "default"] = nameOf(path).split(":");
   const module = await load(file);
   if (module === null || !Object.hasOwn(module, name)) return null;
   const value = module[name];

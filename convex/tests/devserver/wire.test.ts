@@ -23,11 +23,12 @@ async function call(body: unknown, { path = "/api/query", method = "POST" } = {}
 }
 
 describe("the function API", () => {
-  test("takes arguments as an object and in an array, with a client version in the path or not", async () => {
+  test("takes arguments as an object and in an array, with a client version in the path or not, and modules as files", async () => {
     const success = { status: 200, body: { status: "success", value: null, logLines: [] } };
     expect(await call(GET)).toEqual(success);
     expect(await call({ ...GET, args: [GET.args] })).toEqual(success);
     expect(await call(GET, { path: "/api/1.48.0/query" })).toEqual(success);
+    expect(await call({ ...GET, path: "transcriptionJobs.js:get" })).toEqual(success);
   });
 
   test.each([
