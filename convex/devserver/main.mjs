@@ -4,35 +4,9 @@
  * JSON line with its addresses on stdout when it is ready; everything else goes to stderr.
  */
 import { Console } from "node:console";
-import { fileURLToPath } from "node:url";
+import { createLoader } from "./loader.mjs";
 
 globalThis.console = new Console(process.stderr, process.stderr);
-
-/** convex-test keeps its tables to itself; `backend/internals.ts` says what is needed of them. */
-const exposeTables = {
-  name: "expose-convex-test-tables",
-  /** @param {string} code @param {string} id */
-  transform(code, id) {
-    return id.includes("/convex-test/dist/index.js")
-      ? `${code}\nexport { getConvexGlobal };`
-      : null;
-  },
-};
-
-/** The functions run from their TypeScript sources. */
-async function createLoader() {
-  const { createServer } = await import("vite");
-  return await createServer({
-    root: fileURLToPath(new URL("..", import.meta.url)),
-    configFile: false,
-    logLevel: "warn",
-    appType: "custom",
-    plugins: [exposeTables],
-    ssr: { noExternal: ["convex-test"] },
-    server: { middlewareMode: true, ws: false, watch: null },
-    optimizeDeps: { noDiscovery: true, include: [] },
-  });
-}
 
 /** @param {string} name @param {number} fallback */
 function portFrom(name, fallback) {

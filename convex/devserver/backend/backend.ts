@@ -1,19 +1,10 @@
-/** The functions over their tables: run by convex-test, kept in a file, each commit announced. */
+/** The functions over their tables: run by convex-test, each commit announced. */
 import { convexTest } from "convex-test";
 import { makeFunctionReference, type UserIdentity } from "convex/server";
 import { convexToJson, jsonToConvex, type JSONValue, type Value } from "convex/values";
 import schema from "../../convex/schema";
+import { Database } from "./database";
 import { cronJobs, kindOfAny, modules, nameOf, publicKind, type FunctionKind } from "./functions";
-import {
-  currentInternals,
-  tableOf,
-  type Document,
-  type Internals,
-  type Tables,
-  type Writes,
-} from "./internals";
-import { Journal, readDocuments } from "./journal";
-import { lock } from "./lock";
 
 export type Identity = Partial<UserIdentity> | null;
 
@@ -23,21 +14,16 @@ export class Backend {
   readonly #listeners = new Set<() => void>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #t = convexTest({ schema, modules, transactionLimits: true });
-  #journal: Journal | null = null;
-  #unlock = () => {};
+  #database: Database | null = null;
 
   private constructor() {}
 
   /** Throws, with the data file as it was, where it is none or holds what the schema does not allow. */
   static async open({ dataFile }: { dataFile: string | null }): Promise<Backend> {
     const backend = new Backend();
-    if (dataFile !== null) backend.#unlock = lock(dataFile);
-    const documents = dataFile === null ? new Map<string, Document>() : readDocuments(dataFile);
+    const onCommit = (ts: bigint) => backend.#announce(ts);
     await backend.#t.run(async () => {
-      const { tables, transactionManager } = currentInternals();
-      for (const document of documents.values()) restore(tables, document, `${dataFile}`);
-      if (dataFile !== null) backend.#journal = Journal.begin(dataFile, documents);
-      backend.#watchCommits(tables, transactionManager);
+      backend.#database = new Database({ dataFile, onCommit });
     });
     await backend.#startCrons();
     return backend;
@@ -76,8 +62,7 @@ export class Backend {
 
   close(): void {
     for (const timer of this.#timers) clearInterval(timer);
-    this.#journal?.close();
-    this.#unlock();
+    this.#database?.close();
   }
 
   #as(identity: Identity) {
@@ -95,19 +80,6 @@ export class Backend {
       case "action":
         return (await t.action(makeFunctionReference<"action">(path), fields)) ?? null;
     }
-  }
-
-  /** A mutation whose writes cannot be kept is rolled back. */
-  #watchCommits(tables: Tables, transactionManager: Internals["transactionManager"]): void {
-    const commit = transactionManager.commit.bind(transactionManager);
-    transactionManager.commit = (isNested) => {
-      const writes = isNested ? {} : ownWrites(tables._writes[0] ?? {});
-      const isChange = Object.keys(writes).length > 0;
-      if (isChange) this.#journal?.append(writes);
-      const ts = commit(isNested);
-      if (isChange && ts !== null) this.#announce(ts);
-      return ts;
-    };
   }
 
   #announce(ts: bigint): void {
@@ -132,25 +104,6 @@ export class Backend {
       this.#timers.push(setInterval(run, milliseconds(schedule)).unref());
     }
   }
-}
-
-function restore(tables: Tables, document: Document, file: string): void {
-  const { _id, _creationTime, ...fields } = document;
-  try {
-    tables._validate(tableOf(_id), fields);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${file}: document ${_id} does not fit the schema: ${reason}`, {
-      cause: error,
-    });
-  }
-  tables._documents[_id] = document;
-  tables._nextDocId = Math.max(tables._nextDocId, Number.parseInt(_id, 10) + 1);
-  tables._lastCreationTime = Math.max(tables._lastCreationTime, _creationTime);
-}
-
-function ownWrites(writes: Writes): Writes {
-  return Object.fromEntries(Object.entries(writes).filter(([id]) => !tableOf(id).startsWith("_")));
 }
 
 function milliseconds(interval: { seconds?: number; minutes?: number; hours?: number }): number {

@@ -5,7 +5,12 @@ type Module = Record<string, unknown>;
 
 export type FunctionKind = "query" | "mutation" | "action";
 
-export const modules = import.meta.glob<Module>("../../convex/**/*.*s");
+const files = import.meta.glob<Module>("../../convex/**/*.*s");
+
+/** Loaded when they are first needed; Vite's own way to a loaded one is long. */
+export const modules = Object.fromEntries(
+  Object.entries(files).map(([path, file]) => [path, once(file)]),
+);
 
 /** What a client may call under this path (`module:name`), or null: internal functions are no client's. */
 export async function publicKind(path: string): Promise<FunctionKind | null> {
@@ -49,4 +54,9 @@ function kindOf(registered: Registered): FunctionKind | null {
   if (registered.isQuery) return "query";
   if (registered.isMutation) return "mutation";
   return registered.isAction ? "action" : null;
+}
+
+function once(file: () => Promise<Module>): () => Promise<Module> {
+  let module: Promise<Module> | null = null;
+  return () => (module ??= file());
 }

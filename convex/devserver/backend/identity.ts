@@ -15,9 +15,10 @@ export function identityOfHeader(header: string | undefined): Identity {
 }
 
 function claimsOf(token: string): Record<string, string> | null {
+  const [, payload] = token.split(".");
+  if (payload === undefined) return null;
   try {
-    const payload = Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8");
-    const claims: unknown = JSON.parse(payload);
+    const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString("utf8"));
     return typeof claims === "object" ? (claims as Record<string, string> | null) : null;
   } catch {
     return null;

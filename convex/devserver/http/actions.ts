@@ -21,9 +21,9 @@ async function requestInit(request: IncomingMessage): Promise<RequestInit> {
   const { method = "GET", headers } = request;
   const hasBody = method !== "GET" && method !== "HEAD";
   const body = hasBody ? { body: new Uint8Array(await readBody(request)) } : {};
-  const init = { method, headers: pairsOf(headers), ...body };
-  if (!isAcceptable(init)) throw new Refusal(400, "BadRequest", "The request is not valid HTTP.");
-  return init;
+  const head = { method, headers: pairsOf(headers) };
+  if (!isAcceptable(head)) throw new Refusal(400, "BadRequest", "The request is not valid HTTP.");
+  return { ...head, ...body };
 }
 
 function pairsOf(headers: IncomingMessage["headers"]): [string, string][] {
@@ -33,9 +33,9 @@ function pairsOf(headers: IncomingMessage["headers"]): [string, string][] {
 }
 
 /** Methods and headers that node:http takes and `Request` does not, e.g. TRACE. */
-function isAcceptable(init: RequestInit): boolean {
+function isAcceptable(head: RequestInit): boolean {
   try {
-    new Request("http://host", init);
+    new Request("http://host", head);
     return true;
   } catch {
     return false;

@@ -1,0 +1,93 @@
+/** convex-test's tables: indexed, kept in a file, each commit announced. */
+import { Indexes } from "./indexes";
+import {
+  currentInternals,
+  tableOf,
+  type Document,
+  type Tables,
+  type TransactionManager,
+  type Writes,
+} from "./internals";
+import { Journal, readDocuments } from "./journal";
+import { lock } from "./lock";
+
+/** What one committed transaction made of one document; null: not there. */
+export type Change = { before: Document | null; after: Document | null };
+
+export type CommitListener = (ts: bigint, changes: Change[]) => void;
+
+export class Database {
+  readonly #tables: Tables;
+  readonly #indexes: Indexes;
+  readonly #journal: Journal | null;
+  readonly #unlock: () => void;
+  readonly #onCommit: CommitListener;
+
+  /**
+   * Has to be called inside a function of the test backend. Throws, with the data file as it was,
+   * where it is none or holds what the schema does not allow.
+   */
+  constructor({ dataFile, onCommit }: { dataFile: string | null; onCommit: CommitListener }) {
+    const { tables, transactionManager } = currentInternals();
+    this.#unlock = dataFile === null ? () => {} : lock(dataFile);
+    const documents = dataFile === null ? new Map<string, Document>() : readDocuments(dataFile);
+    for (const document of documents.values()) restore(tables, document, `${dataFile}`);
+    this.#journal = dataFile === null ? null : Journal.begin(dataFile, documents);
+    this.#tables = tables;
+    this.#indexes = new Indexes(tables);
+    this.#onCommit = onCommit;
+    this.#watch(transactionManager);
+  }
+
+  close(): void {
+    this.#journal?.close();
+    this.#unlock();
+  }
+
+  /** A mutation whose writes cannot be kept is rolled back. */
+  #watch(transactionManager: TransactionManager): void {
+    const commit = transactionManager.commit.bind(transactionManager);
+    transactionManager.commit = (isNested) =>
+      isNested ? commit(isNested) : this.#commit(() => commit(isNested));
+    const end = transactionManager._endTransaction.bind(transactionManager);
+    transactionManager._endTransaction = (isNested) => {
+      // convex-test keeps the results of every query there ever was.
+      if (!isNested) this.#tables._queryResults = {};
+      end(isNested);
+    };
+  }
+
+  #commit(commit: () => bigint | null): bigint | null {
+    const writes = this.#tables._writes[0] ?? {};
+    const kept = withoutSystemTables(writes);
+    if (Object.keys(kept).length > 0) this.#journal?.append(kept);
+    const before = Object.keys(writes).map((id) => this.#tables._documents[id] ?? null);
+    const ts = commit();
+    const changes = Object.keys(writes).map((id, index) => ({
+      before: before[index] ?? null,
+      after: this.#tables._documents[id] ?? null,
+    }));
+    for (const change of changes) this.#indexes.replace(change.before, change.after);
+    if (ts !== null && changes.length > 0) this.#onCommit(ts, changes);
+    return ts;
+  }
+}
+
+function restore(tables: Tables, document: Document, file: string): void {
+  const { _id, _creationTime, ...fields } = document;
+  try {
+    tables._validate(tableOf(_id), fields);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${file}: document ${_id} does not fit the schema: ${reason}`, {
+      cause: error,
+    });
+  }
+  tables._documents[_id] = document;
+  tables._nextDocId = Math.max(tables._nextDocId, Number.parseInt(_id, 10) + 1);
+  tables._lastCreationTime = Math.max(tables._lastCreationTime, _creationTime);
+}
+
+function withoutSystemTables(writes: Writes): Writes {
+  return Object.fromEntries(Object.entries(writes).filter(([id]) => !tableOf(id).startsWith("_")));
+}
