@@ -136,10 +136,13 @@ class Storm:
 
     def run(self) -> Report:
         began = time.monotonic()
-        self._blow(began)
-        calm = time.monotonic()
-        self._settle()
-        return self._report(storm_seconds=calm - began, settle_seconds=time.monotonic() - calm)
+        try:
+            self._blow(began)
+            calm = time.monotonic()
+            self._settle()
+            return self._report(storm_seconds=calm - began, settle_seconds=time.monotonic() - calm)
+        finally:
+            self._here.loop.do(self._visitors.close())
 
     def _blow(self, began: float) -> None:
         """Until everything was sent and everybody was killed as often as they should be."""

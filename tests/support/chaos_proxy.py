@@ -50,6 +50,7 @@ class ChaosProxy:
         self._odds = odds
         self._hear = hear
         self._late: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self.calm = False
         """From when on it only passes on."""
         self.counts: Counter[str] = Counter()
@@ -66,12 +67,21 @@ class ChaosProxy:
 
     async def listen(self) -> None:
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", 0, backlog=1000, limit=LIMIT_BYTES
+            self._accept, "127.0.0.1", 0, backlog=1000, limit=LIMIT_BYTES
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         self._server.close()
+        ending = [*self._serving, *self._late]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         target = Wire(self._target_port)
@@ -79,8 +89,8 @@ class ChaosProxy:
             while answer := await self._answer(await read_message(reader), target):
                 writer.write(answer)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
-            pass  # one of the two is gone, and the other finds its connection closed; or all is over
+        except (asyncio.IncompleteReadError, OSError):
+            pass  # one of the two is gone, and the other finds its connection closed
         finally:
             target.close()
             writer.close()
