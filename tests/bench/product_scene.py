@@ -37,6 +37,11 @@ class Wires:
         self.taken: set[str] = set()
         self.outcomes: Counter[str] = Counter()
 
+    @property
+    def waiting(self) -> int:
+        """Events that Convex has not taken yet."""
+        return len(self.events) - len(self.taken)
+
     def hear_gateway(self, _request: Message, answer: Message) -> None:
         if answer.status == 200:
             self.events.add(json.loads(answer.body)["event_id"])

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.support.gateway_app import signed
@@ -15,6 +15,7 @@ PATH = "/webhooks/transcriber"
 CONNECTIONS = 24
 ANSWER_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 0.3
+LOOK_SECONDS = 0.02
 SPREAD = 1500
 """Updates of one job are up to so many sendings apart."""
 REPEATED = 0.03
@@ -50,15 +51,21 @@ def _sendings(told: Sequence[History], chance: random.Random) -> Iterator[Sendin
 
 
 class JobProducer:
-    """`per_second` sendings are begun, as far as they are answered."""
+    """`may_go` says whether another one may be begun now."""
 
     def __init__(
-        self, *, port: int, secret: str, sending: Sequence[Sending], per_second: float, chance: random.Random
+        self,
+        *,
+        port: int,
+        secret: str,
+        sending: Sequence[Sending],
+        may_go: Callable[[], bool],
+        chance: random.Random,
     ) -> None:
         self._port = port
         self._key = base64.b64decode(secret.removeprefix("whsec_"))
         self._sending = sending
-        self._per_second = per_second
+        self._may_go = may_go
         self._chance = chance
         self.tries = 0
         self.unanswered = 0
@@ -66,18 +73,17 @@ class JobProducer:
         """By status."""
 
     async def run(self) -> None:
-        self._began = asyncio.get_running_loop().time()
-        queue = enumerate(self._sending)
+        queue = iter(self._sending)
         async with asyncio.TaskGroup() as group:
             for _ in range(CONNECTIONS):
                 group.create_task(self._work(queue))
 
-    async def _work(self, queue: Iterator[tuple[int, Sending]]) -> None:
+    async def _work(self, queue: Iterator[Sending]) -> None:
         wire = Wire(self._port)
         try:
-            for number, sending in queue:
-                due = self._began + number / self._per_second
-                await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+            for sending in queue:
+                while not self._may_go():
+                    await asyncio.sleep(LOOK_SECONDS)
                 while not await self._is_taken(sending, wire):
                     await asyncio.sleep(self._chance.uniform(0, LONGEST_PAUSE_SECONDS))
         finally:

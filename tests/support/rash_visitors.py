@@ -37,6 +37,7 @@ STUMBLES = 0.06
 REFUSALS = 0.06
 """Answers 400: the job has failed."""
 LONGEST_PAUSE_SECONDS = 0.3
+LOOK_SECONDS = 0.02
 REQUEST_SECONDS = 10.0
 
 Meet = Callable[[str, float], None]
@@ -88,14 +89,15 @@ class RashVisitors:
             after = self._chance.uniform(0, 2 * seconds)
             self._asking.append(self._loop.begin(self._interfere(job_id, whim, after)))
 
-    async def send(self, count: int, *, seconds: float) -> None:
-        """So many recordings, spread over that time."""
-        for _ in range(count):
+    async def send(self, count: int, *, progress: Callable[[], float]) -> None:
+        """So many recordings, spread over what `progress`, from 0 to 1, says of the whole."""
+        for number in range(count):
+            while progress() < number / count:
+                await asyncio.sleep(LOOK_SECONDS)
             job_id = f"rash-visitor-{self._chance.getrandbits(96):024x}"
             fields = {"job_id": job_id, "prompt": job_id}
             files = {"file": (self._name, self._recording)}
             await self._ask("POST", "/v1/jobs", {202}, files=files, data=fields)
-            await asyncio.sleep(self._chance.uniform(0, 2 * seconds / count))
 
     @property
     def are_quiet(self) -> bool:

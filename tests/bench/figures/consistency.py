@@ -8,7 +8,6 @@ from tests.support.chaos_proxy import FAULTS
 MADE_UP_JOBS = 10_000
 REAL_JOBS = 240
 KILLS_EACH = 5
-SECONDS = 140.0
 SEED = 7
 EDGES = {"gateway": "producers → gateway", "convex": "gateway → Convex"}
 
@@ -19,7 +18,6 @@ def measure(place: Place) -> Figure:
         made_up_jobs=scale.number(MADE_UP_JOBS),
         real_jobs=scale.number(REAL_JOBS),
         kills_each=scale.number(KILLS_EACH),
-        seconds=scale.seconds(SECONDS),
         seed=SEED,
     )
     report = storm(place.folder / "consistency", place.processes, size)
