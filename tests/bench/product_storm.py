@@ -10,14 +10,14 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.processes import Processes
 from tests.bench.product_scene import Scene, scene
 from tests.support.background import background
-from tests.support.job_histories import History, histories
+from tests.support.job_histories import History, histories, latest
 from tests.support.job_producer import JobProducer, sendings
 from tests.support.job_rows import Comparison, compare, setbacks
 from tests.support.live_server import live_server
@@ -31,6 +31,8 @@ MOST_WAITING = 400
 """Events in the gateway, from when on the producer waits: what was sent is to arrive while there is chaos."""
 LAST_KILL = 0.95
 """As a share of the whole way."""
+RECONNECT_SECONDS = 60.0
+"""How long an official client may take to come back."""
 LONGEST_SECONDS = 1200.0
 SETTLE_SECONDS = 240.0
 ASK_SECONDS = 0.3
@@ -70,34 +72,49 @@ class Report:
     views: int
     """That an open page was given."""
     setbacks: list[str]
+    """What it was shown after something newer."""
+    behind: list[str]
+    """What it never was shown the end of."""
     storm_seconds: float
     settle_seconds: float
 
     @property
     def faults(self) -> list[str]:
         dead = [f"{self.dead} deliveries are dead"] if self.dead else []
-        return [*self.made_up.faults, *self.real.faults, *self.failed, *dead, *self.setbacks]
+        return [*self.made_up.faults, *self.real.faults, *self.failed, *dead, *self.setbacks, *self.behind]
 
 
 class Page:
     """Some jobs as an open page is shown them."""
 
-    def __init__(self, views: Path, job_ids: Sequence[str]) -> None:
+    def __init__(self, views: Path, told: Sequence[History]) -> None:
         self._views = views
-        self.job_ids = job_ids
+        self.latest = latest(told)
 
     def views(self) -> list[dict[str, int]]:
         """The sequence of every job shown; a line that is not whole yet is none."""
         return [json.loads(line) for line in self._views.read_text("utf-8").split("\n")[:-1]]
 
+    def behind(self) -> list[str]:
+        """The jobs that it shows otherwise than as they ended."""
+        view = self.views()[-1]
+        ends = {
+            job_id: None if job["status"] == "deleted" else job["sequence"]
+            for job_id, job in self.latest.items()
+        }
+        return [
+            f"{job_id} ended at {sequence} and is shown at {view.get(job_id)}"
+            for job_id, sequence in ends.items()
+            if view.get(job_id) != sequence
+        ]
+
 
 @contextmanager
 def open_page(processes: Processes, here: Scene, views: Path, told: Sequence[History]) -> Iterator[Page]:
-    job_ids = [history.latest["jobId"] for history in told[:: max(1, len(told) // WATCHED)]]
+    page = Page(views, told[:: max(1, len(told) // WATCHED)])
     views.touch()
     url = here.stack["convex"].url
-    with processes.python("tests.support.row_watcher", url, str(views), *job_ids):
-        page = Page(views, job_ids)
+    with processes.python("tests.support.row_watcher", url, str(views), *page.latest):
         eventually(page.views)
         yield page
 
@@ -150,12 +167,14 @@ class Storm:
 
     def _blow(self) -> None:
         """Until everything was sent, most of it has arrived, and everybody was killed as often as they should be."""
-        loop = self._here.loop
-        sent = loop.begin(self._producer.run())
-        submitted = loop.begin(self._visitors.send(self._size.real_jobs, progress=self._progress))
+        loop, count = self._here.loop, self._size.real_jobs
+        self._senders = [
+            loop.begin(self._producer.run()),
+            loop.begin(self._visitors.send(count, progress=self._progress)),
+        ]
         self._kill()
-        for one in (sent, submitted):
-            one.result(LONGEST_SECONDS)
+        for sender in self._senders:
+            sender.result(LONGEST_SECONDS)
         for edge in self._here.edges.values():
             edge.calm = True
 
@@ -163,27 +182,37 @@ class Storm:
         """Everybody in turn, by chance, each at a moment of the whole way by chance."""
         victims = list(SERVICES) * self._size.kills_each
         self._chance.shuffle(victims)
-        for moment, victim in zip(
-            sorted(self._chance.uniform(0, LAST_KILL) for _ in victims), victims, strict=True
-        ):
-            eventually(lambda moment=moment: self._progress() >= moment, seconds=LONGEST_SECONDS)
+        moments = sorted(self._chance.uniform(0, LAST_KILL) for _ in victims)
+        for moment, victim in zip(moments, victims, strict=True):
+            eventually(lambda moment=moment: self._has_come_to(moment), seconds=LONGEST_SECONDS)
             self._here.stack[victim].kill()
             self._kills[victim] += 1
             self._here.stack.start(victim)
+
+    def _has_come_to(self, moment: float) -> bool:
+        """Raises what a sender has failed with: it would never come to that."""
+        for sender in self._senders:
+            if sender.done():
+                sender.result()
+        return self._progress() >= moment
 
     def _progress(self) -> float:
         """How much of the made-up jobs' events Convex has taken, about: those of the real jobs are few."""
         return len(self._here.wires.taken) / self._total
 
     def _settle(self) -> None:
-        """Until nothing is under way any more, which the programs are asked themselves."""
-        eventually(lambda: self._visitors.are_quiet, seconds=SETTLE_SECONDS)
-        eventually(self._here.is_settled, seconds=SETTLE_SECONDS, pause_seconds=ASK_SECONDS)
+        """Until nothing is under way any more, which the programs are asked themselves.
+
+        Twice: once the first jobs are over nobody comes to interfere any more, but those who do may still retry one.
+        """
+        for is_so in (self._here.is_settled, lambda: self._visitors.are_quiet, self._here.is_settled):
+            eventually(is_so, seconds=SETTLE_SECONDS, pause_seconds=ASK_SECONDS)
+        with suppress(AssertionError):  # the report says what it is behind with
+            eventually(lambda: not self._page.behind(), seconds=RECONNECT_SECONDS)
 
     def _report(self, *, storm_seconds: float, settle_seconds: float) -> Report:
         here = self._here
-        made_up = {history.latest["jobId"]: history.latest for history in self._told}
-        real = here.real_jobs()
+        made_up, real = latest(self._told), here.real_jobs()
         views = self._page.views()
         return Report(
             made_up=compare(made_up, here.rows(list(made_up))),
@@ -199,6 +228,7 @@ class Storm:
             cancels=self._visitors.cancels,
             views=len(views),
             setbacks=setbacks(views),
+            behind=self._page.behind(),
             storm_seconds=storm_seconds,
             settle_seconds=settle_seconds,
         )

@@ -11,8 +11,8 @@ from tests.bench.result import Cell, Claim, Figure, from_json
 
 PROLOGUE = """# Benchmarks
 
-`make bench` measures all of this anew in some ten minutes, most of them for the long queue, and writes this page, its plots and `benchmarks.json`;
-`make bench BENCH=--quick` does less of it, in a minute and a half, and only prints; `make bench BENCH="latency pruning"`
+`make bench` measures all of this anew in a quarter of an hour, most of it for the long queue and the storm, and writes this page, its plots and `benchmarks.json`;
+`make bench BENCH=--quick` does less of it, in some three minutes, and only prints; `make bench BENCH="latency pruning"`
 measures what is named and leaves the rest of the page. Everything runs on one machine over loopback,
 generator and destination beside the gateway, on the same cores: a number here is one of this machine and a ratio
 travels better. What else ran on it then is not known, so repeat it before you believe it.

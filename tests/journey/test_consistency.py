@@ -14,6 +14,7 @@ from tests.support.product import SERVICES
 SHORT = Size(made_up_jobs=120, real_jobs=16, kills_each=1, seed=3)
 
 
+@pytest.mark.timeout(300)
 def test_after_a_storm_every_row_is_what_the_api_says(tmp_path):
     with Processes() as processes:
         report = storm(tmp_path, processes, SHORT)
@@ -23,6 +24,7 @@ def test_after_a_storm_every_row_is_what_the_api_says(tmp_path):
     assert report.kills == dict.fromkeys(SERVICES, 1)
     assert all(sum(edge[fault] for edge in report.edges.values()) for fault in FAULTS), report.edges
     assert report.outcomes["stale"]
+    assert report.cancels
     assert report.views > 1
     shown = figure(report)
     assert [claim.text for claim in shown.claims if not claim.met] == []

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -49,6 +49,11 @@ def histories(count: int, chance: random.Random) -> list[History]:
         again = made[-1].latest["status"] in {"failed", "cancelled"} and chance.random() < RETRIED
         user = user if again else ""
     return made
+
+
+def latest(told: Iterable[History]) -> dict[str, Job]:
+    """Each job as it is in the end."""
+    return {history.latest["jobId"]: history.latest for history in told}
 
 
 def _updates(job_id: str, user_id: str, chance: random.Random) -> Iterator[Update]:

@@ -17,6 +17,8 @@ class Comparison:
     """Every list names what must not be."""
 
     compared: int = 0
+    deleted: int = 0
+    """Of these, in the end."""
     differing: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     deleted_visible: list[str] = field(default_factory=list)
@@ -32,6 +34,7 @@ def compare(truth: Mapping[str, Job], shown: Mapping[str, Job]) -> Comparison:
     for job_id, job in truth.items():
         row = shown.get(job_id)
         if job["status"] == "deleted":
+            found.deleted += 1
             if row is not None:
                 found.deleted_visible.append(f"{job_id} is deleted and is shown as {row['status']}")
         elif row is None:

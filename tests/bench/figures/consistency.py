@@ -31,17 +31,17 @@ def figure(report: Report) -> Figure:
         title="The page and the API agree",
         how=(
             "A producer signs the updates of made-up jobs, whose latest state it knows, and sends each until it is answered "
-            "200, those of one job in any order, some twice, some twice under another id. Beside it the transcriber takes "
-            "recordings, its engine asks a Groq that is fake, and as that answers, cancel, delete and retry come at once and "
-            "race the end of the job. Between producers and gateway, and between gateway and Convex, a proxy keeps requests "
-            "back up to 0.3 s, loses them, loses the answer to what was taken, repeats them up to 5 s later, and answers 503 or "
-            "429 itself; gateway, backend and transcriber are killed (-9) at random moments and started again. Gateway, "
-            "functions and transcriber are as `make run` starts them; the backend is the development backend, which "
-            "keeps its tables in a file. Then proxy and killing end, and once the transcriber's queue and outbox and the "
-            "gateway's deliveries are empty, each job is read from Convex as a page does, and compared in every field with the "
-            "producer's ledger, or with `GET /v1/jobs/{id}`. Beside all this a page of the official Python client, in a process of "
-            "its own, stays subscribed to a dozen of the jobs. This says nothing of the hosted Convex, whose limits and write "
-            "conflicts the development backend does not have."
+            "200: those of one job in any order, some twice, some twice under another id. Beside it the transcriber gets "
+            "recordings; Groq is fake, and as it answers, cancel, delete and retry come at once and race the end of the job. "
+            "Before the gateway, and between gateway and Convex, a proxy keeps requests back for up to 0.3 s, loses them, "
+            "loses the answer to what was taken, repeats them up to 5 s later, and answers 503 or 429 in place of the other "
+            "side. Gateway, backend and transcriber are killed (`-9`) at random and started again. All of them are as `make "
+            "run` starts them, so the backend is the development backend with its tables in a file. Then chaos ends, and once "
+            "the transcriber's queue and outbox are empty and no delivery of the gateway is pending, every job is read by "
+            "`transcriptionJobs:list` and compared in each field with the producer's ledger, or with `GET /v1/jobs/{id}`. A "
+            "sync that failed is an event of the gateway that Convex never answered `applied`, `duplicate` or `stale`. The open "
+            "page is the official Python client, subscribed to a dozen of the jobs all the while. This says nothing of the "
+            "hosted Convex, which has limits and write conflicts that the development backend has not."
         ),
         columns=["what", "number"],
         rows=[*_done(report), *_befell(report), *_raced(report), *_took(report)],
@@ -58,13 +58,16 @@ def _claims(report: Report) -> list[Claim]:
         Claim("failed syncs", 100 * len(report.failed) / report.events, at_most=0, unit="%"),
         Claim("dead letters", report.dead, at_most=0),
         Claim("steps back on an open page", len(report.setbacks), at_most=0),
+        Claim("jobs that it does not show as they ended", len(report.behind), at_most=0),
     ]
 
 
 def _done(report: Report) -> list[list[Cell]]:
     return [
         ["made-up jobs compared", report.made_up.compared],
+        ["of which deleted in the end", report.made_up.deleted],
         ["real jobs compared", report.real.compared],
+        ["of which deleted in the end", report.real.deleted],
         ["updates of the made-up jobs", report.updates],
         ["webhooks the producer sent for them, with repetitions", report.sent],
         ["events the gateway took, of both", report.events],
