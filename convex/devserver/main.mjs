@@ -1,7 +1,8 @@
 /**
  * The development backend, from the environment: PORT (3210; 0: a free one), SITE_PROXY_PORT
- * (3211), CONVEX_DATA_FILE (unset: nothing is kept), and the functions' own variables. Prints one
- * JSON line with its addresses on stdout when it is ready; everything else goes to stderr.
+ * (3211), CONVEX_DATA_FILE (unset: nothing is kept), CONVEX_DEV_FAULTS (unset: none), and the
+ * functions' own variables. Prints one JSON line with its addresses on stdout when it is ready;
+ * everything else goes to stderr.
  */
 import { Console } from "node:console";
 import { createLoader } from "./loader.mjs";
@@ -30,7 +31,8 @@ async function main() {
   const loader = await createLoader();
   const { startServer } = await loader.ssrLoadModule("/devserver/server.ts");
   const dataFile = process.env.CONVEX_DATA_FILE || null;
-  const server = await startServer({ host: "127.0.0.1", port, sitePort, dataFile });
+  const faults = process.env.CONVEX_DEV_FAULTS || null;
+  const server = await startServer({ host: "127.0.0.1", port, sitePort, dataFile, faults });
   stop = server.close;
   process.stdout.write(`${JSON.stringify({ url: server.url, siteUrl: server.siteUrl })}\n`);
 }

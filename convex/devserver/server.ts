@@ -2,6 +2,7 @@
 import http, { type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Backend } from "./backend/backend";
+import { Faults } from "./backend/faults";
 import { httpActions } from "./http/actions";
 import { guarded } from "./http/exchange";
 import { functionApi } from "./http/functions";
@@ -15,21 +16,25 @@ export type Options = {
   sitePort: number;
   /** null: the tables are kept in memory only. */
   dataFile: string | null;
+  /** JSON, as `backend/faults.ts` takes it; null: none. */
+  faults: string | null;
 };
 
 export type RunningServer = { url: string; siteUrl: string; close: () => Promise<void> };
 
-/** Rejects where a port is taken or the data file cannot be used. */
+/** Rejects where a port is taken, or the data file or the faults cannot be used. */
 export async function startServer({
   host,
   port,
   sitePort,
   dataFile,
+  faults: faultSettings,
 }: Options): Promise<RunningServer> {
-  const backend = await Backend.open({ dataFile });
-  const main = http.createServer(guarded(functionApi({ backend })));
-  const site = http.createServer(guarded(httpActions({ backend, prefix: "" })));
-  const endSync = serveSync({ backend, server: main });
+  const faults = faultsFrom(faultSettings);
+  const backend = await Backend.open({ dataFile, faults });
+  const main = http.createServer(guarded(functionApi({ backend, faults })));
+  const site = http.createServer(guarded(httpActions({ backend, faults, prefix: "" })));
+  const endSync = serveSync({ backend, faults, server: main });
   await listen(main, { host, port });
   await listen(site, { host, port: sitePort });
   // Functions see their own address, as they do on the service.
@@ -44,6 +49,14 @@ export async function startServer({
       backend.close();
     },
   };
+}
+
+function faultsFrom(settings: string | null): Faults {
+  try {
+    return new Faults(settings);
+  } catch (error) {
+    throw new Error(`CONVEX_DEV_FAULTS=${settings}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 async function listen(server: Server, address: { host: string; port: number }): Promise<void> {

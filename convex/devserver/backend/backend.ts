@@ -3,15 +3,19 @@ import { convexTest } from "convex-test";
 import { makeFunctionReference, type UserIdentity } from "convex/server";
 import { convexToJson, jsonToConvex, type JSONValue, type Value } from "convex/values";
 import schema from "../../convex/schema";
-import { Database } from "./database";
+import { Database, type CommitListener } from "./database";
+import type { Faults } from "./faults";
 import { cronJobs, kindOfAny, modules, nameOf, publicKind, type FunctionKind } from "./functions";
+import { LiveQueries, type Question, type Subscription } from "./live";
 
 export type Identity = Partial<UserIdentity> | null;
 
 export class Backend {
   /** The time of the latest commit, in nanoseconds since 1970, as clients get to see it. */
   #ts = BigInt(Date.now()) * 1_000_000n;
-  readonly #listeners = new Set<() => void>();
+  readonly #live = new LiveQueries({
+    run: ({ path, args, identity }) => this.run("query", path, args, identity),
+  });
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #t = convexTest({ schema, modules, transactionLimits: true });
   #database: Database | null = null;
@@ -19,11 +23,20 @@ export class Backend {
   private constructor() {}
 
   /** Throws, with the data file as it was, where it is none or holds what the schema does not allow. */
-  static async open({ dataFile }: { dataFile: string | null }): Promise<Backend> {
+  static async open({
+    dataFile,
+    faults,
+  }: {
+    dataFile: string | null;
+    faults: Faults;
+  }): Promise<Backend> {
     const backend = new Backend();
-    const onCommit = (ts: bigint) => backend.#announce(ts);
+    const onCommit: CommitListener = (ts, keys) => {
+      backend.#ts = ts > backend.#ts ? ts : backend.#ts + 1n;
+      backend.#live.commit(keys);
+    };
     await backend.#t.run(async () => {
-      backend.#database = new Database({ dataFile, onCommit });
+      backend.#database = new Database({ dataFile, faults, onCommit });
     });
     await backend.#startCrons();
     return backend;
@@ -33,10 +46,9 @@ export class Backend {
     return this.#ts;
   }
 
-  /** Calls `listener` soon after each commit that changed a table. Returns how to end that. */
-  onCommit(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+  /** Calls `onChange` soon after each commit that may have changed the answer of a public query. */
+  subscribe(question: Question, onChange: () => void): Subscription {
+    return this.#live.subscribe(question, onChange);
   }
 
   /** The result of a public function. Rejects as the function does. */
@@ -80,11 +92,6 @@ export class Backend {
       case "action":
         return (await t.action(makeFunctionReference<"action">(path), fields)) ?? null;
     }
-  }
-
-  #announce(ts: bigint): void {
-    this.#ts = ts > this.#ts ? ts : this.#ts + 1n;
-    setImmediate(() => this.#listeners.forEach((listener) => listener()));
   }
 
   /** Interval jobs run here as they do there; the other kinds are named and left out. */

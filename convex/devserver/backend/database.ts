@@ -1,4 +1,5 @@
 /** convex-test's tables: indexed, kept in a file, each commit announced. */
+import { WriteConflict, type Faults } from "./faults";
 import { Indexes } from "./indexes";
 import {
   currentInternals,
@@ -11,23 +12,30 @@ import {
 import { Journal, readDocuments } from "./journal";
 import { lock } from "./lock";
 
-/** What one committed transaction made of one document; null: not there. */
-export type Change = { before: Document | null; after: Document | null };
-
-export type CommitListener = (ts: bigint, changes: Change[]) => void;
+/** `keys` (see `keys.ts`) are those of every document that the transaction wrote, before and after. */
+export type CommitListener = (ts: bigint, keys: Set<string>) => void;
 
 export class Database {
   readonly #tables: Tables;
   readonly #indexes: Indexes;
   readonly #journal: Journal | null;
   readonly #unlock: () => void;
+  readonly #faults: Faults;
   readonly #onCommit: CommitListener;
 
   /**
    * Has to be called inside a function of the test backend. Throws, with the data file as it was,
    * where it is none or holds what the schema does not allow.
    */
-  constructor({ dataFile, onCommit }: { dataFile: string | null; onCommit: CommitListener }) {
+  constructor({
+    dataFile,
+    faults,
+    onCommit,
+  }: {
+    dataFile: string | null;
+    faults: Faults;
+    onCommit: CommitListener;
+  }) {
     const { tables, transactionManager } = currentInternals();
     this.#unlock = dataFile === null ? () => {} : lock(dataFile);
     const documents = dataFile === null ? new Map<string, Document>() : readDocuments(dataFile);
@@ -35,6 +43,7 @@ export class Database {
     this.#journal = dataFile === null ? null : Journal.begin(dataFile, documents);
     this.#tables = tables;
     this.#indexes = new Indexes(tables);
+    this.#faults = faults;
     this.#onCommit = onCommit;
     this.#watch(transactionManager);
   }
@@ -57,18 +66,25 @@ export class Database {
     };
   }
 
+  /** Throws where the mutation is to be rolled back. */
+  #keep(first: string, writes: Writes): void {
+    if (this.#faults.happens("writeConflict")) throw new WriteConflict(tableOf(first));
+    this.#journal?.append(writes);
+  }
+
   #commit(commit: () => bigint | null): bigint | null {
     const writes = this.#tables._writes[0] ?? {};
     const kept = withoutSystemTables(writes);
-    if (Object.keys(kept).length > 0) this.#journal?.append(kept);
-    const before = Object.keys(writes).map((id) => this.#tables._documents[id] ?? null);
+    const [first] = Object.keys(kept);
+    if (first !== undefined) this.#keep(first, kept);
+    const before = new Map(Object.keys(writes).map((id) => [id, this.#tables._documents[id]]));
     const ts = commit();
-    const changes = Object.keys(writes).map((id, index) => ({
-      before: before[index] ?? null,
-      after: this.#tables._documents[id] ?? null,
-    }));
-    for (const change of changes) this.#indexes.replace(change.before, change.after);
-    if (ts !== null && changes.length > 0) this.#onCommit(ts, changes);
+    const keys = new Set(before.keys());
+    for (const [id, document = null] of before) {
+      const after = this.#tables._documents[id] ?? null;
+      this.#indexes.replace(document, after).forEach((key) => keys.add(key));
+    }
+    if (ts !== null && keys.size > 0) this.#onCommit(ts, keys);
     return ts;
   }
 }

@@ -2,18 +2,30 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Backend } from "../backend/backend";
 import { httpFailureOf } from "../backend/failure";
+import type { Faults } from "../backend/faults";
 import { identityOfHeader } from "../backend/identity";
 import { readBody, Refusal, targetOf, type Handler } from "./exchange";
+import { admit } from "./faults";
 
 /** `prefix` is cut off the path: on the main port the actions are below `/http`. */
-export function httpActions({ backend, prefix }: { backend: Backend; prefix: string }): Handler {
+export function httpActions({
+  backend,
+  faults,
+  prefix,
+}: {
+  backend: Backend;
+  faults: Faults;
+  prefix: string;
+}): Handler {
   return async (request, response) => {
     const path = targetOf(request).slice(prefix.length);
     const init = await requestInit(request);
+    admit(faults);
     const answer = await answerOf(() =>
       backend.fetch(path.startsWith("/") ? path : `/${path}`, init, identityOf(request)),
     );
-    await send(answer, response);
+    if (faults.happens("dropAnswer")) request.socket.destroy();
+    else await send(answer, response);
   };
 }
 

@@ -46,7 +46,11 @@ export function guarded(handler: Handler) {
   return (request: IncomingMessage, response: ServerResponse): void => {
     handler(request, response).catch((error: unknown) => {
       if (response.headersSent) response.destroy();
-      else sendJson(response, ...answerTo(error), { Connection: "close" });
+      else {
+        // What is left of an unread body would be taken for the next request.
+        const headers: Record<string, string> = request.complete ? {} : { Connection: "close" };
+        sendJson(response, ...answerTo(error), headers);
+      }
     });
   };
 }

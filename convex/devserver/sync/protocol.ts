@@ -4,17 +4,18 @@
  */
 import type { JSONValue } from "convex/values";
 
-export type Subscription = { queryId: number; path: string; args: JSONValue };
+export type QueryRequest = { queryId: number; path: string; args: JSONValue };
 
 export type Call = { requestId: number; path: string; args: JSONValue };
 
 export type ClientMessage =
-  | { type: "Connect" | "Event" }
+  | { type: "Connect"; sessionId: string }
+  | { type: "Event" }
   | {
       type: "ModifyQuerySet";
       baseVersion: number;
       newVersion: number;
-      add: Subscription[];
+      add: QueryRequest[];
       remove: number[];
     }
   | ({ type: "Mutation" } & Call)
@@ -31,8 +32,9 @@ export function parseClientMessage(text: string): ClientMessage {
   const message = fieldsOf(parseJson(text), "the message");
   switch (message.type) {
     case "Connect":
+      return { type: "Connect", sessionId: textOf(message, "sessionId") };
     case "Event":
-      return { type: message.type };
+      return { type: "Event" };
     case "ModifyQuerySet":
       return parseQuerySet(message);
     case "Mutation":
@@ -64,7 +66,7 @@ type Fields = Record<string, unknown>;
 
 function parseQuerySet(message: Fields): ClientMessage {
   if (!Array.isArray(message.modifications)) throw new ProtocolError("modifications is no array");
-  const add: Subscription[] = [];
+  const add: QueryRequest[] = [];
   const remove: number[] = [];
   for (const item of message.modifications) {
     const modification = fieldsOf(item, "a modification");
@@ -108,6 +110,12 @@ function parseJson(text: string): unknown {
 function fieldsOf(value: unknown, name: string): Fields {
   if (typeof value !== "object" || value === null) throw new ProtocolError(`${name} is no object`);
   return value as Fields;
+}
+
+function textOf(fields: Fields, name: string): string {
+  const value = fields[name];
+  if (typeof value !== "string") throw new ProtocolError(`${name} is no string`);
+  return value;
 }
 
 function whole(fields: Fields, name: string): number {

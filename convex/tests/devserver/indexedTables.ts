@@ -4,6 +4,7 @@ import { convexTest } from "convex-test";
 import { defineSchema, defineTable } from "convex/server";
 import { v, type Value } from "convex/values";
 import { Database } from "../../devserver/backend/database";
+import { Faults } from "../../devserver/backend/faults";
 import { currentInternals } from "../../devserver/backend/internals";
 
 const schema = defineSchema({
@@ -28,7 +29,9 @@ export type Step =
 /** Runs each list of steps as one mutation; one that ends in `"abort"` is rolled back. Returns all that was found. */
 export async function runBoth(transactions: (Step | "abort")[][]) {
   const indexed = convexTest({ schema, modules });
-  await indexed.run(async () => void new Database({ dataFile: null, onCommit: () => {} }));
+  await indexed.run(
+    async () => void new Database({ dataFile: null, faults: new Faults(null), onCommit: () => {} }),
+  );
   const scanning = convexTest({ schema, modules });
   return { indexed: await run(indexed, transactions), scanning: await run(scanning, transactions) };
 }
@@ -81,7 +84,7 @@ export async function lookedAtAmong(count: number): Promise<number> {
   let lookedAt = 0;
   await tester.run(async () => {
     const { tables } = currentInternals();
-    new Database({ dataFile: null, onCommit: () => {} });
+    new Database({ dataFile: null, faults: new Faults(null), onCommit: () => {} });
     const iterate = tables._iterateDocs;
     tables._iterateDocs = (table, callback) =>
       iterate(table, (document) => {

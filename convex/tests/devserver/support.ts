@@ -11,7 +11,7 @@ import { WebSocket } from "ws";
 import type { JobUpdate } from "../../convex/schema";
 
 const MAIN = fileURLToPath(new URL("../../devserver/main.mjs", import.meta.url));
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 15_000;
 export const KEY = "key-of-the-gateway";
 
 export class DevServer {

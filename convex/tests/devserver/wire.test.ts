@@ -179,6 +179,7 @@ describe("the sync WebSocket", () => {
     ["null", "null"],
     ["no type", "{}"],
     ["an unknown type", '{"type":"Drop"}'],
+    ["a session without a name", '{"type":"Connect"}'],
     ["no modifications", '{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1}'],
     [
       "an unknown modification",
