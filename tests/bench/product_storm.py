@@ -6,6 +6,7 @@ and every row is held against the truth.
 """
 
 import json
+import math
 import random
 import time
 from collections import Counter
@@ -26,7 +27,8 @@ from tests.support.rash_visitors import RashVisitors, TellingGroq
 from tests.support.waiting import eventually
 
 RECORDING = DATA / "jfk.mp3"
-WATCHED = 12
+WATCHED = 100
+"""What one subscription may ask for."""
 MOST_WAITING = 400
 """Events in the gateway, from when on the producer waits: what was sent is to arrive while there is chaos."""
 LAST_KILL = 0.95
@@ -111,7 +113,7 @@ class Page:
 
 @contextmanager
 def open_page(processes: Processes, here: Scene, views: Path, told: Sequence[History]) -> Iterator[Page]:
-    page = Page(views, told[:: max(1, len(told) // WATCHED)])
+    page = Page(views, told[:: math.ceil(len(told) / WATCHED)])
     views.touch()
     url = here.stack["convex"].url
     with processes.python("tests.support.row_watcher", url, str(views), *page.latest):

@@ -64,7 +64,7 @@ def _updates(job_id: str, user_id: str, chance: random.Random) -> Iterator[Updat
     if end != "cancelled" or chance.random() < 0.5:
         job = _next(job, status="processing", startedAt=at + chance.randrange(1, 5000))
         yield Update("started", job)
-        for percent in sorted(chance.sample(range(1, 100), chance.randint(1, 4))):
+        for percent in sorted(chance.sample(range(1, 100), chance.randint(2, 4))):
             job = _next(job, progress=percent)
             yield Update("progress", job)
     job = _ended(job, end, at + chance.randrange(5000, 60_000), chance)

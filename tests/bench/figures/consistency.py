@@ -40,7 +40,7 @@ def figure(report: Report) -> Figure:
             "the transcriber's queue and outbox are empty and no delivery of the gateway is pending, every job is read by "
             "`transcriptionJobs:list` and compared in each field with the producer's ledger, or with `GET /v1/jobs/{id}`. A "
             "sync that failed is an event of the gateway that Convex never answered `applied`, `duplicate` or `stale`. The open "
-            "page is the official Python client, subscribed to a dozen of the jobs all the while. This says nothing of the "
+            "page is the official Python client, subscribed to a hundred of the jobs all the while. This says nothing of the "
             "hosted Convex, which has limits and write conflicts that the development backend has not."
         ),
         columns=["what", "number"],
