@@ -84,8 +84,14 @@ export class Database {
       const after = this.#tables._documents[id] ?? null;
       this.#indexes.replace(document, after).forEach((key) => keys.add(key));
     }
+    this.#journal?.tidy(() => this.#keptDocuments());
     if (ts !== null && keys.size > 0) this.#onCommit(ts, keys);
     return ts;
+  }
+
+  #keptDocuments(): Document[] {
+    const documents = Object.values(this.#tables._documents);
+    return documents.filter(({ _id }) => !tableOf(_id).startsWith("_"));
   }
 }
 

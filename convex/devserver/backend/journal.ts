@@ -8,22 +8,32 @@ import path from "node:path";
 import { convexToJson, jsonToConvex, type JSONValue } from "convex/values";
 import type { Document, Writes } from "./internals";
 
+/** What lines that were replaced since may take, at the least, before the file is rewritten. */
+const SLACK_BYTES = 16 * 1024 * 1024;
+/** The rewritten file is this many times smaller, or more: rewriting costs little of each write. */
+const SHRINKING = 4;
+
 const HEADER = JSON.stringify({ format: "convex-devserver", version: 1 });
 
 type Line = { put: JSONValue[]; delete: string[] };
 
 export class Journal {
+  private size: number;
+  private limit: number;
+
   private constructor(
     private readonly file: string,
-    private readonly descriptor: number,
-    private size: number,
-  ) {}
+    private descriptor: number,
+  ) {
+    this.size = fs.fstatSync(descriptor).size;
+    this.limit = limitFor(this.size);
+  }
 
   /** Writes the file anew, with these documents, and is ready for more. */
   static begin(file: string, documents: Map<string, Document>): Journal {
-    rewrite(file, documents);
-    const descriptor = fs.openSync(file, "a");
-    return new Journal(file, descriptor, fs.fstatSync(descriptor).size);
+    const journal = new Journal(file, rewrite(file, documents.values()));
+    syncFolder(file);
+    return journal;
   }
 
   /** Returns when the writes are on disk. Throws with the file as it was before. */
@@ -37,6 +47,21 @@ export class Journal {
       throw new Error(`${this.file} cannot be written: ${messageOf(error)}`, { cause: error });
     }
     this.size += line.length;
+  }
+
+  /** Rewrites the file where most of it was replaced since. Where that fails, it grows on. */
+  tidy(documents: () => Iterable<Document>): void {
+    if (this.size <= this.limit) return;
+    try {
+      const descriptor = rewrite(this.file, documents());
+      fs.closeSync(this.descriptor);
+      this.descriptor = descriptor;
+      this.size = fs.fstatSync(descriptor).size;
+      syncFolder(this.file);
+    } catch (error) {
+      console.error(`${this.file} cannot be made smaller: ${messageOf(error)}`);
+    }
+    this.limit = limitFor(this.size);
   }
 
   close(): void {
@@ -86,12 +111,24 @@ function apply(documents: Map<string, Document>, line: Line): void {
   for (const id of line.delete) documents.delete(id);
 }
 
-/** By way of another file, so that a crash leaves the old or the new one, whole. */
-function rewrite(file: string, documents: Map<string, Document>): void {
+/**
+ * By way of another file, so that a crash leaves the old or the new one, whole. Returns the new
+ * one, open for more: once it has the name there is nothing left that could fail.
+ */
+function rewrite(file: string, documents: Iterable<Document>): number {
   const next = `${file}.next`;
-  const lines = [HEADER, ...[...documents].map(([id, document]) => encode({ [id]: document }))];
+  const lines = [HEADER, ...[...documents].map((document) => encode({ [document._id]: document }))];
   fs.writeFileSync(next, `${lines.join("\n")}\n`, { flush: true });
+  const descriptor = fs.openSync(next, "a");
   fs.renameSync(next, file);
+  return descriptor;
+}
+
+function limitFor(size: number): number {
+  return Math.max(size * SHRINKING, size + SLACK_BYTES);
+}
+
+function syncFolder(file: string): void {
   const folder = fs.openSync(path.dirname(file), "r");
   fs.fsyncSync(folder);
   fs.closeSync(folder);

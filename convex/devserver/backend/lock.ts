@@ -1,6 +1,9 @@
 /** Keeps two backends from writing one data file: a file beside it that names the process. */
 import fs from "node:fs";
 
+/** `startedAt` tells the process from a later one with the same number; null where nobody says. */
+type Holder = { pid: number; startedAt: string | null };
+
 /**
  * Takes the lock and returns how to give it back. Throws where a living process has it. One that
  * a killed process left behind is taken over.
@@ -10,25 +13,53 @@ export function lock(file: string): () => void {
   const holder = holderOf(path);
   if (holder !== null && isAlive(holder)) {
     throw new Error(
-      `${file} is in use by process ${holder}: end that, or set CONVEX_DATA_FILE to another. ` +
+      `${file} is in use by process ${holder.pid}: end that, or set CONVEX_DATA_FILE to another. ` +
         `If that process is no Convex backend, remove ${path}.`,
     );
   }
   fs.rmSync(path, { force: true });
-  fs.writeFileSync(path, String(process.pid), { flag: "wx" });
+  const own: Holder = { pid: process.pid, startedAt: startOf(process.pid) };
+  fs.writeFileSync(path, JSON.stringify(own), { flag: "wx" });
   return () => fs.rmSync(path, { force: true });
 }
 
-function holderOf(path: string): number | null {
-  const text = fs.existsSync(path) ? fs.readFileSync(path, "utf8") : "";
-  return /^\d+$/.test(text) ? Number(text) : null;
+/** null where there is no lock, or what a crash left of one. */
+function holderOf(path: string): Holder | null {
+  try {
+    const holder = JSON.parse(fs.readFileSync(path, "utf8")) as Partial<Holder>;
+    const { pid, startedAt = null } = Object(holder) as Partial<Holder>;
+    return Number.isSafeInteger(pid) ? { pid: pid as number, startedAt } : null;
+  } catch {
+    return null;
+  }
 }
 
-function isAlive(pid: number): boolean {
+function isAlive({ pid, startedAt }: Holder): boolean {
+  if (pid === process.pid) return false;
+  const isAnother = startedAt !== null && startOf(pid) !== startedAt;
+  return !isAnother && isRunning(pid);
+}
+
+function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return pid !== process.pid;
+    return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM"; // alive, and another user's
+  }
+}
+
+/** When the machine and the process started, on Linux; null elsewhere and where there is none. */
+function startOf(pid: number): string | null {
+  try {
+    const boot = fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    // The command, in brackets, may hold anything; the start is the 20th field after it.
+    const fields = fs
+      .readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+    return `${boot} ${fields[19]}`;
+  } catch {
+    return null;
   }
 }

@@ -63,6 +63,41 @@ test("a disk that is full leaves the file as it was, and says so", async () => {
   expect(Object.keys(open(file).documents)).toEqual(["a", "c"]);
 });
 
+describe("a file that grows by what replaces what is in it", () => {
+  const MIB = 1024 * 1024;
+  const write = (journal: Journal, round: number) => {
+    const a = document("a", `${round} ${"x".repeat(MIB)}`);
+    journal.append({ a });
+    journal.tidy(() => [a]);
+    return a;
+  };
+
+  test("is rewritten on the way, and takes more", async () => {
+    const file = await temporaryFile();
+    const { journal } = open(file);
+    for (let round = 0; round < 40; round++) {
+      const a = write(journal, round);
+      expect(fs.statSync(file).size).toBeLessThan(20 * MIB);
+      if (round % 10 === 0) expect(readDocuments(file)).toEqual(new Map([["a", a]]));
+    }
+    journal.append({ b: document("b") });
+    expect([...readDocuments(file).keys()]).toEqual(["a", "b"]);
+  });
+
+  test("grows on where it cannot be rewritten, and says so once in a while", async () => {
+    const said = vi.spyOn(console, "error").mockImplementation(() => {});
+    onTestFinished(() => said.mockRestore());
+    const file = await temporaryFile();
+    const { journal } = open(file);
+    fs.mkdirSync(`${file}.next`); // in the way of the new file
+    for (let round = 0; round < 30; round++) write(journal, round);
+    expect(said).toHaveBeenCalledTimes(1);
+    expect(said.mock.calls[0]?.[0]).toContain(`${file} cannot be made smaller`);
+    expect(fs.statSync(file).size).toBeGreaterThan(30 * MIB);
+    expect(readDocuments(file).get("a")?.text).toMatch(/^29 /);
+  });
+});
+
 test("a folder that does not exist is named", async () => {
   const file = await temporaryFile("missing/tables.jsonl");
   expect(() => open(file)).toThrow(file);
