@@ -23,6 +23,8 @@ from tests.support.http_wire import Message
 from tests.support.job_rows import Job, read_rows
 from tests.support.product import ENVIRONMENT, SERVICES
 
+WRITE_CONFLICTS = 0.05
+"""Of the mutations that change a row; to the very end."""
 API_KEY = "made-up-key-of-the-list"
 OUTCOMES = {"applied", "duplicate", "stale"}
 STATUSES: tuple[dict[str, str], ...] = ({}, {"status": "deleted"})
@@ -122,6 +124,7 @@ def scene(folder: Path, groq_url: str, loop: Background, chance: random.Random) 
         "GROQ_BASE_URL": groq_url,
         "TRANSCRIBER_API_KEY": API_KEY,
         "GATEWAY_LOG_LEVEL": "warning",
+        "CONVEX_DEV_FAULTS": json.dumps({"writeConflict": WRITE_CONFLICTS}),
     }
     wires = Wires()
     with ExitStack() as ends:

@@ -24,6 +24,7 @@ def test_after_a_storm_every_row_is_what_the_api_says(tmp_path):
     assert report.kills == dict.fromkeys(SERVICES, 1)
     assert all(sum(edge[fault] for edge in report.edges.values()) for fault in FAULTS), report.edges
     assert report.outcomes["stale"]
+    assert report.outcomes["503"]
     assert report.cancels
     assert report.views > 1
     shown = figure(report)
