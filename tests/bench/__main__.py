@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.bench.figures import (
     accept,
     backlog,
+    consistency,
     disk,
     latency,
     outage,
@@ -40,6 +41,7 @@ FIGURES: dict[str, Callable[[Place], Figure]] = {
     "disk": disk.measure,
     "processor": processor.measure,
     "verify": verify.measure,
+    "consistency": consistency.measure,
     "page-latency": page_latency.measure,
     "page-requests": page_requests.measure,
 }

@@ -11,8 +11,8 @@ from tests.bench.result import Cell, Claim, Figure, from_json
 
 PROLOGUE = """# Benchmarks
 
-`make bench` measures all of this anew in some fifteen minutes, most of them for the long queue and the pages, and writes this page, its plots and `benchmarks.json`;
-`make bench BENCH=--quick` does less of it, in three minutes, and only prints; `make bench BENCH="latency pruning"`
+`make bench` measures all of this anew in some twenty minutes, most of them for the long queue, the storm and the pages, and writes this page, its plots and `benchmarks.json`;
+`make bench BENCH=--quick` does less of it, in some five minutes, and only prints; `make bench BENCH="latency pruning"`
 measures what is named and leaves the rest of the page. Everything runs on one machine over loopback,
 generator and destination beside the gateway, on the same cores: a number here is one of this machine and a ratio
 travels better. What else ran on it then is not known, so repeat it before you believe it.
