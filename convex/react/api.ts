@@ -46,7 +46,7 @@ export function reasonOf(error: unknown): JobError {
   return { code: "unexpected", message };
 }
 
-/** A job with its ETag, or null where the ETag sent along is still right. */
+/** A job with its ETag, or null where the ETag given is still right. */
 export type Fetched = { job: Job; etag: string | null } | null;
 
 const ANSWER_WITHIN_MS = 15_000;
@@ -75,10 +75,10 @@ export class TranscriptionApi {
   }
 
   async get(jobId: string, etag: string | null): Promise<Fetched> {
-    const headers: HeadersInit = etag === null ? {} : { "If-None-Match": etag };
-    const response = await this.#sendInTime(path(jobId), { headers });
-    if (response.status === 304) return null;
-    return { job: await jobOf(response), etag: response.headers.get("ETag") };
+    const response = await this.#sendInTime(path(jobId), revalidation(etag));
+    const current = response.headers.get("ETag");
+    if (response.status === 304 || (etag !== null && current === etag)) return null;
+    return { job: await jobOf(response), etag: current };
   }
 
   async cancel(jobId: string): Promise<Job> {
@@ -122,11 +122,7 @@ export class TranscriptionApi {
     const send = this.#fetch;
     let response: Response;
     try {
-      // no-store: the ETag is kept here, so the browser's own cache must not answer.
-      response = await send(this.#baseUrl + route, {
-        ...init,
-        cache: "no-store",
-      });
+      response = await send(this.#baseUrl + route, { cache: "no-store", ...init });
     } catch {
       throw new ApiError(
         null,
@@ -137,6 +133,15 @@ export class TranscriptionApi {
     if (response.ok || response.status === 304) return response;
     throw await refusalOf(response);
   }
+}
+
+/**
+ * Asks only for news. Where there is a browser's cache, it is what sends the ETag: a header of ours
+ * would cost a CORS preflight with each request. Elsewhere (Node.js, React Native) there is no such cache.
+ */
+function revalidation(etag: string | null): RequestInit {
+  if ("caches" in globalThis) return { cache: "no-cache" };
+  return etag === null ? {} : { headers: { "If-None-Match": etag } };
 }
 
 const path = (jobId: string, rest = "") => `/v1/jobs/${encodeURIComponent(jobId)}${rest}`;

@@ -1,6 +1,6 @@
 /** Asks the API for unfinished jobs while the live connection is down or silent, and says how news comes. */
 
-import { ApiError, isGone, reasonOf, type TranscriptionApi } from "./api";
+import { ApiError, isGone, reasonOf, type Fetched, type TranscriptionApi } from "./api";
 import { watched, type Entry } from "./entry";
 import type { JobList, LogFailure } from "./list";
 import { nextAskAt, type Line, type Patience } from "./schedule";
@@ -112,13 +112,20 @@ export class Poller {
     try {
       const fetched = await this.#api.get(jobId, etag);
       this.#answered(jobId);
-      if (fetched === null) return;
-      this.#list.update(jobId, { etag: fetched.etag });
-      if (fetched.job.status === "deleted") this.#list.forget(jobId);
-      else this.#list.learn(fetched.job);
+      if (fetched === null) this.#list.update(jobId, { heardAt: this.#now() });
+      else this.#learn(fetched);
     } catch (error) {
       this.#askFailed(jobId, error);
     }
+  }
+
+  #learn({ job, etag }: NonNullable<Fetched>): void {
+    const { jobId } = job;
+    const isNews = job.sequence > (this.#list.get(jobId)?.known?.sequence ?? -1);
+    // The live connection has told all there is: the job is silent, not the connection.
+    this.#list.update(jobId, { etag, ...(isNews ? {} : { heardAt: this.#now() }) });
+    if (job.status === "deleted") this.#list.forget(jobId);
+    else this.#list.learn(job);
   }
 
   #answered(jobId: string): void {

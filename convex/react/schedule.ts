@@ -6,7 +6,7 @@ export type Watched = {
   isKnown: boolean;
   /** Nothing is waited for: the job is final, or it failed or is being uploaded here. */
   isOver: boolean;
-  /** When it was last heard of over the live connection; for a new one, when it was started. */
+  /** When the live connection last told of it, or the API had no more to tell; for a new one, when it was started. */
   heardAt: number;
   /** When the API was last asked for it; null: never. */
   askedAt: number | null;

@@ -29,7 +29,7 @@ export type PersistentTranscriptionOptions = {
   register?: boolean;
   /** Between two requests for an unfinished job while the live connection is down or silent. Default: 10 000. */
   pollIntervalMs?: number;
-  /** How long an unfinished job may stay silent on a live connection before the API is asked. Default: 30 000. */
+  /** How long an unfinished job may stay silent on a live connection before the API is asked. Default: 60 000. */
   silentAfterMs?: number;
 };
 
@@ -88,7 +88,7 @@ function assemble(
   const kept = new KeptAudio({ ...parts, storage: audioStorage(options), list });
   const patience = {
     pollIntervalMs: options.pollIntervalMs ?? 10_000,
-    silentAfterMs: options.silentAfterMs ?? 30_000,
+    silentAfterMs: options.silentAfterMs ?? 60_000,
   };
   const uploads = new Uploads({
     ...parts,
