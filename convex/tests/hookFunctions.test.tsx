@@ -2,7 +2,7 @@
 
 import { cleanup, waitFor } from "@testing-library/react";
 import type { ConvexReactClient } from "convex/react";
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -22,26 +22,20 @@ async function movedFunctions(): Promise<string> {
   }
   await symlink(join(process.cwd(), "node_modules"), join(directory, "node_modules"));
   const functions = join(directory, "convex");
-  await mkdir(join(functions, "transcription"));
-  await move(functions, "transcriptionJobs.ts", "transcription/jobs.ts", ["./", "../"]);
-  for (const name of ["http.ts", "crons.ts", "transcription/jobs.ts"]) {
-    await move(functions, name, name, [
-      "internal.transcriptionJobs.",
-      "internal.transcription.jobs.",
-    ]);
+  await rename(join(functions, "transcriptionJobs.ts"), join(functions, "transcription/jobs.ts"));
+  for (const name of ["crons.ts", "routes.ts", "jobs.ts"]) {
+    await rewrite(join(functions, "transcription", name));
   }
   return directory;
 }
 
-async function move(
-  folder: string,
-  from: string,
-  to: string,
-  [old, replacement]: [string, string],
-): Promise<void> {
-  const text = await readFile(join(folder, from), "utf8");
-  await rm(join(folder, from));
-  await writeFile(join(folder, to), text.replaceAll(old, replacement));
+async function rewrite(file: string): Promise<void> {
+  const text = await readFile(file, "utf8");
+  const moved = text
+    .replaceAll("internal.transcriptionJobs.", "internal.transcription.jobs.")
+    .replaceAll('"./_generated/', '"../_generated/')
+    .replaceAll('"./transcription/', '"./');
+  await writeFile(file, moved);
 }
 
 beforeAll(async () => {

@@ -81,16 +81,17 @@ describe("while the live connection brings news", () => {
     expect(write).not.toHaveBeenCalled();
   });
 
-  test("a job that stays silent is asked for after 30 s, then every 10 s, until it is over", async () => {
+  test("a job that stays silent is asked for after 60 s; if the API knows more, every 10 s until it is over", async () => {
     convex.setRows(aJob());
-    api.jobs.set(jobId, aJob());
+    api.jobs.set(jobId, aJob({ sequence: 4 }));
     const hook = render({ stored: [aStored()] });
-    await pass(29_999);
+    await pass(59_999);
     expect(api.lines).toEqual([]);
     await pass(1);
     expect(api.lines).toEqual([GET]);
+    api.jobs.set(jobId, aJob({ sequence: 5 }));
     await pass(10_000);
-    expect(api.seen.map(({ etag }) => etag)).toEqual([null, '"3"']);
+    expect(api.seen.map(({ etag }) => etag)).toEqual([null, '"4"']);
     api.jobs.set(jobId, completed());
     await pass(10_000);
     expect(only(hook)).toMatchObject({ status: "completed" });
@@ -98,11 +99,25 @@ describe("while the live connection brings news", () => {
     expect(api.lines).toHaveLength(3);
   });
 
+  test("a silent job of which the API knows no more is left alone for another 60 s", async () => {
+    convex.setRows(aJob());
+    api.jobs.set(jobId, aJob());
+    render({ stored: [aStored()] });
+    await pass(60_000);
+    expect(api.lines).toHaveLength(1);
+    await pass(59_999);
+    expect(api.lines).toHaveLength(1);
+    await pass(1);
+    expect(api.seen.map(({ etag }) => etag)).toEqual([null, '"3"']);
+    await pass(60_000);
+    expect(api.lines).toHaveLength(3);
+  });
+
   test("another job's news does not pass for news of a silent one", async () => {
     convex.setRows(aJob(), aJob({ jobId: "lively" }));
     api.jobs.set(jobId, aJob());
     render({ stored: [aStored(), aStored({ jobId: "lively" })] });
-    for (let second = 1; second <= 30; second++) {
+    for (let second = 1; second <= 60; second++) {
       await pass(1_000);
       act(() => convex.setRows(aJob(), aJob({ jobId: "lively", sequence: 3 + second })));
     }
@@ -210,7 +225,7 @@ describe("after a reload", () => {
   test("a registration that the API does not know has failed", async () => {
     convex.setRows(aJob({ sequence: 0, status: "queued" }));
     const hook = render({ stored: [aStored()] });
-    await pass(30_000);
+    await pass(60_000);
     expect(only(hook)).toMatchObject({ status: "failed", error: { code: "unknown_job" } });
   });
 

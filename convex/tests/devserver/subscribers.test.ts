@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { ConvexClient } from "convex/browser";
 import { WebSocket } from "ws";
 import { api } from "../../convex/_generated/api";
-import type { JobUpdate } from "../../convex/schema";
+import type { JobUpdate } from "../../convex/transcription/tables";
 import type * as BackendModule from "../../devserver/backend/backend";
 import type * as FaultsModule from "../../devserver/backend/faults";
 import { createLoader } from "../../devserver/loader.mjs";
