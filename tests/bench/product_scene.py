@@ -66,11 +66,14 @@ class Scene:
         self.client = httpx.Client(trust_env=False, timeout=60)
 
     def metric(self, service: str, name: str, **labels: str) -> float:
-        """The sum of those with these labels."""
+        """The sum of those with these labels. Raises LookupError where there are none: that is not 0."""
         text = self.client.get(f"{self.stack[service].url}/metrics").raise_for_status().text
         families = text_string_to_metric_families(text)
         samples = [sample for family in families for sample in family.samples if sample.name == name]
-        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+        values = [sample.value for sample in samples if labels.items() <= sample.labels.items()]
+        if not values:
+            raise LookupError(f"{service} has no metric {name} of {labels}")
+        return sum(values)
 
     def deliveries(self, state: str) -> int:
         return int(self.metric("gateway", "gateway_deliveries", destination="convex", state=state))

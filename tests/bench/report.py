@@ -54,8 +54,11 @@ def write(
     """Those of `figures`; what is written of the others of `names` stays."""
     path = docs / "benchmarks.json"
     before = json.loads(path.read_text("utf-8"))["figures"] if path.exists() else {}
-    known = {**before, **{name: _rounded(asdict(figure)) for name, figure in figures.items()}}
-    content = {"machine": dict(machine), "figures": {name: known[name] for name in names if name in known}}
+    measured = {
+        name: _rounded(asdict(figure)) | {"machine": dict(machine)} for name, figure in figures.items()
+    }
+    known = {**before, **measured}
+    content = {"figures": {name: known[name] for name in names if name in known}}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
     for file, text in pages(content).items():
         (docs / file).write_text(text, "utf-8")
@@ -63,10 +66,14 @@ def write(
 
 def pages(content: Mapping[str, Any]) -> dict[str, str]:
     """The page and its plots, by the names of their files, from what benchmarks.json holds."""
-    figures = {name: from_json(figure) for name, figure in content["figures"].items()}
+    machines = {name: figure["machine"] for name, figure in content["figures"].items()}
+    figures = {
+        name: from_json({key: value for key, value in figure.items() if key != "machine"})
+        for name, figure in content["figures"].items()
+    }
     plots = {f"benchmark-{name}.svg": svg(figure.panels) for name, figure in figures.items() if figure.panels}
-    parts = [PROLOGUE, _machine(content["machine"]), _claims(figures)]
-    parts += [_section(name, figure, has_plot=bool(figure.panels)) for name, figure in figures.items()]
+    parts = [PROLOGUE, _claims(figures)]
+    parts += [_section(name, figure, machines[name]) for name, figure in figures.items()]
     return {"benchmarks.md": "\n".join(parts), **plots}
 
 
@@ -97,9 +104,12 @@ def _columns(claim: Claim) -> list[Cell]:
     ]
 
 
-def _section(name: str, figure: Figure, *, has_plot: bool) -> str:
-    plot = f"\n![{figure.title}](benchmark-{name}.svg)\n" if has_plot else ""
-    return f'<a id="{name}"></a>\n\n## {figure.title}\n\n{figure.how}\n\n{_markdown(figure.columns, figure.rows)}{plot}'
+def _section(name: str, figure: Figure, machine: Mapping[str, Any]) -> str:
+    plot = f"\n![{figure.title}](benchmark-{name}.svg)\n" if figure.panels else ""
+    text = f"{figure.how} {_machine(machine)}"
+    return (
+        f'<a id="{name}"></a>\n\n## {figure.title}\n\n{text}\n{_markdown(figure.columns, figure.rows)}{plot}'
+    )
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:

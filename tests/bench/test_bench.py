@@ -63,12 +63,19 @@ def test_a_claim_that_is_not_met_says_so_on_the_page_and_in_the_terminal(tmp_pat
     assert "NOT MET" in table(figure)
 
 
-def test_measuring_one_figure_leaves_the_others_on_the_page(tmp_path: Path) -> None:
+def test_measuring_one_figure_leaves_the_others_on_the_page_each_with_its_machine(tmp_path: Path) -> None:
     machine = dict.fromkeys(("cores", "processor", "system", "python", "sqlite", "fsync_p50_ms"), "x")
     for name in ("second", "first"):
         figure = Figure(title=name, how="", columns=["rate"], rows=[[1.0]])
-        write(tmp_path, machine, {name: figure}, names=["first", "second"])
+        write(tmp_path, machine | {"processor": f"the {name}"}, {name: figure}, names=["first", "second"])
     assert list(json.loads((tmp_path / "benchmarks.json").read_text())["figures"]) == ["first", "second"]
+    page = (tmp_path / "benchmarks.md").read_text("utf-8")
+    assert (
+        page.index("## first")
+        < page.index("of the first")
+        < page.index("## second")
+        < page.index("of the second")
+    )
 
 
 def test_a_plot_is_sound_xml_whatever_a_series_is_called() -> None:
