@@ -1,4 +1,4 @@
-import { memo, useRef } from "react";
+import { memo, useRef, type KeyboardEvent } from "react";
 import type { Segment, TranscriptionResult } from "../react";
 import { clock } from "./format";
 import { useFollowed } from "./useFollowed";
@@ -29,12 +29,13 @@ export function Words({ name, result, spoken, isPlaying, onPlayFrom }: Props) {
         {segments === null || segments.length === 0 ? (
           <p>{text}</p>
         ) : (
-          <ol>
+          <ol onKeyDown={moveByArrows}>
             {segments.map((segment, index) => (
               <Part
                 key={index}
                 segment={segment}
                 isSpoken={index === spoken}
+                isTabStop={index === Math.max(spoken, 0)}
                 onPlayFrom={onPlayFrom}
               />
             ))}
@@ -46,9 +47,16 @@ export function Words({ name, result, spoken, isPlaying, onPlayFrom }: Props) {
   );
 }
 
-type PartProps = { segment: Segment; isSpoken: boolean; onPlayFrom: PlayFrom | null };
+type PartProps = {
+  segment: Segment;
+  isSpoken: boolean;
+  /** One of all the times is: nobody has to press Tab a thousand times to come past a long text. */
+  isTabStop: boolean;
+  onPlayFrom: PlayFrom | null;
+};
 
-const Part = memo(function Part({ segment: { start, text }, isSpoken, onPlayFrom }: PartProps) {
+const Part = memo(function Part({ segment, isSpoken, isTabStop, onPlayFrom }: PartProps) {
+  const { start, text } = segment;
   const time = <time dateTime={`PT${start}S`}>{clock(start)}</time>;
   return (
     <li aria-current={isSpoken ? "true" : undefined}>
@@ -58,6 +66,7 @@ const Part = memo(function Part({ segment: { start, text }, isSpoken, onPlayFrom
         <button
           type="button"
           className="part-time figures"
+          tabIndex={isTabStop ? 0 : -1}
           aria-label={`Play from ${clock(start)}`}
           onClick={() => onPlayFrom(start)}
         >
@@ -68,3 +77,14 @@ const Part = memo(function Part({ segment: { start, text }, isSpoken, onPlayFrom
     </li>
   );
 });
+
+/** From one part's time to the next, by the arrow keys. */
+function moveByArrows(event: KeyboardEvent<HTMLElement>): void {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step === undefined) return;
+  const times = [...event.currentTarget.querySelectorAll<HTMLElement>("button")];
+  const next = times[times.indexOf(event.target as HTMLElement) + step];
+  // The focus brings the part into view; the keys are not to scroll the box besides.
+  event.preventDefault();
+  next?.focus();
+}

@@ -52,6 +52,12 @@ async def test_speech_becomes_text_on_the_page_without_a_poll_and_stays_there(pa
     assert await text_of(job) == text
 
 
+async def test_the_recording_is_played_from_a_part_of_its_text(page: Page) -> None:
+    job = await add(page, DATA / "jfk.wav")
+    await job.get_by_role("button", name="Play from").last.click()
+    await expect(job.get_by_role("listitem").last).to_have_attribute("aria-current", "true")
+
+
 async def test_the_subtitles_come_from_the_api(page: Page) -> None:
     job = await add(page, DATA / "austen-0880.wav")
     await expect(job).to_have_attribute("data-status", "completed")

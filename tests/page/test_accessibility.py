@@ -184,6 +184,18 @@ async def test_a_change_of_state_is_announced_once_and_a_per_cent_is_not(
     assert await page.evaluate("window.announced") == ["jfk.wav: Transcribing", "jfk.wav: Done"]
 
 
+async def test_a_long_text_is_one_stop_of_the_tab_key(
+    page: Page, api: FakeTranscriber, add_speech: AddSpeech
+) -> None:
+    job_id = await add_speech()
+    api.complete(job_id, *((float(second), second + 1.0, "Again.") for second in range(11)))
+    times = card(page, job_id).get_by_role("button", name="Play from")
+    await expect(times).to_have_count(11)
+    await tab_to(page, "Play from 0:00")
+    await page.keyboard.press("Tab")
+    assert "Copy" in await page.evaluate("document.activeElement.textContent")
+
+
 Press = Callable[[str, str], Awaitable[None]]
 
 
@@ -240,7 +252,10 @@ async def test_the_whole_journey_is_made_by_keyboard_and_the_focus_is_never_lost
     await tab_to(page, "jfk.wav")
     await page.keyboard.press("Space")
     await expect(player).to_have_js_property("paused", False)
-    await press("Play from 0:04", "Enter")
+    await tab_to(page, "Play from 0:00")
+    await page.keyboard.press("ArrowDown")
+    assert await page.evaluate("document.activeElement.ariaLabel") == "Play from 0:04"
+    await page.keyboard.press("Enter")
     await expect(card(page, job_id).locator("[aria-current]")).to_contain_text("ask not")
     await has_focus(page)
     await press("Copy the text of jfk.wav", "Enter")
