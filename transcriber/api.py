@@ -84,7 +84,7 @@ class Api:
         self._authorize(request)
         job_id = _job_id(request)
         snapshot = _known(await self._jobs.find(job_id), job_id)
-        headers = {"ETag": _etag(snapshot), "Cache-Control": "no-cache"}
+        headers = {"ETag": _etag(snapshot), "Cache-Control": "private, no-cache"}
         if snapshot.status not in OVER:
             headers["Retry-After"] = str(POLL_SECONDS)
         if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):

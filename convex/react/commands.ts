@@ -13,7 +13,6 @@ export class Commands {
   readonly #audio: KeptAudio;
   readonly #uploads: Uploads;
   readonly #newJobId: () => string;
-  readonly #now: () => number;
   readonly #logFailure: LogFailure;
 
   constructor(parts: {
@@ -23,7 +22,6 @@ export class Commands {
     uploads: Uploads;
     /** Has to be unguessable: whoever knows the id has the job. */
     newJobId: () => string;
-    now: () => number;
     logFailure: LogFailure;
   }) {
     this.#api = parts.api;
@@ -31,7 +29,6 @@ export class Commands {
     this.#audio = parts.audio;
     this.#uploads = parts.uploads;
     this.#newJobId = parts.newJobId;
-    this.#now = parts.now;
     this.#logFailure = parts.logFailure;
   }
 
@@ -39,7 +36,7 @@ export class Commands {
   readonly start = (file: File, options: StartOptions = {}): string => {
     const jobId = this.#newJobId();
     this.#audio.hold(jobId, { file, options });
-    this.#add({ jobId, name: file.name, accepted: false });
+    this.#list.add({ jobId, name: file.name, accepted: false });
     void this.#audio.store(jobId);
     return jobId;
   };
@@ -88,15 +85,11 @@ export class Commands {
     });
   };
 
-  #add(job: Omit<StoredJob, "addedAt">): void {
-    this.#list.add({ ...job, addedAt: this.#now() });
-  }
-
   /** A new job from the audio that the API has; from this browser's where the API has it no more. */
   async #again({ jobId, name }: StoredJob): Promise<void> {
     try {
       const job = await this.#api.retry(jobId);
-      this.#add({ jobId: job.jobId, name, accepted: true });
+      this.#list.add({ jobId: job.jobId, name, accepted: true });
       this.#list.learn(job);
       void this.#audio.copy(jobId, job.jobId);
     } catch (error) {

@@ -81,9 +81,14 @@ export class JobList {
     return true;
   }
 
-  add(stored: StoredJob): void {
+  /** Puts the job before all others. */
+  add(job: Omit<StoredJob, "addedAt">): void {
+    const [newest] = this.#entries.values();
+    // Later than the one before, so that several in one millisecond keep their order.
+    const addedAt = Math.max(this.#now(), (newest?.stored.addedAt ?? 0) + 1);
+    const stored = { ...job, addedAt };
     this.#entries = new Map([[stored.jobId, newEntry(stored, this.#now())], ...this.#entries]);
-    this.#write((jobs) => [stored, ...jobs]);
+    this.#write((storage) => storage.put(stored));
     this.#changed();
   }
 
@@ -99,7 +104,11 @@ export class JobList {
 
   /** Changes what is stored of a job, for every tab. */
   store(jobId: string, change: Partial<StoredJob>): void {
-    this.#write((jobs) => jobs.map((job) => (job.jobId === jobId ? { ...job, ...change } : job)));
+    this.#write((storage) => {
+      const stored = storage.read().find((job) => job.jobId === jobId);
+      // Another tab may have removed it.
+      if (stored !== undefined) storage.put({ ...stored, ...change });
+    });
     const entry = this.#entries.get(jobId);
     if (entry !== undefined) this.update(jobId, { stored: { ...entry.stored, ...change } });
   }
@@ -117,15 +126,14 @@ export class JobList {
 
   forget(jobId: string): void {
     this.#entries.delete(jobId);
-    this.#write((jobs) => jobs.filter((job) => job.jobId !== jobId));
+    this.#write((storage) => storage.remove(jobId));
     this.#changed();
   }
 
-  /** Reads before it writes, so that two tabs do not overwrite each other's jobs. */
-  #write(change: (jobs: StoredJob[]) => StoredJob[]): void {
+  #write(change: (storage: JobStorage) => void): void {
     if (this.#isBroken) return;
     try {
-      this.#storage.write(change(this.#storage.read()));
+      change(this.#storage);
     } catch (error) {
       this.#goOnInMemory(error);
     }

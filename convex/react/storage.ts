@@ -14,23 +14,34 @@ export type StoredJob = {
   stopped?: { status: "cancelled" | "failed"; error: JobError | null };
 };
 
-/** Where the ids are kept. `read` and `write` may throw; the hook then goes on in memory. */
+/** Where the ids are kept. All but `subscribe` may throw; the hook then goes on in memory. */
 export interface JobStorage {
+  /** Newest first. */
   read(): StoredJob[];
-  write(jobs: StoredJob[]): void;
-  /** Calls back when somebody else (another tab) has written; returns the way to stop. */
+  /** Adds the job, or replaces the one that has its id. */
+  put(job: StoredJob): void;
+  /** Does nothing where there is none. */
+  remove(jobId: string): void;
+  /** Calls back when somebody else (another tab) has changed something; returns the way to stop. */
   subscribe(onChange: () => void): () => void;
 }
 
 export const DEFAULT_STORAGE_KEY = "transcription-jobs";
 
+/** Each job has a key of its own, below `key`: with one list for all, two tabs would overwrite each other's jobs. */
 export function localJobStorage(key = DEFAULT_STORAGE_KEY): JobStorage {
+  const prefix = `${key}/`;
   return {
-    read: () => parseStored(window.localStorage.getItem(key)),
-    write: (jobs) => window.localStorage.setItem(key, JSON.stringify(jobs)),
+    read() {
+      const { localStorage } = window;
+      const keys = Object.keys(localStorage).filter((name) => name.startsWith(prefix));
+      return newestFirst(keys.map((name) => parseStored(localStorage.getItem(name))));
+    },
+    put: (job) => window.localStorage.setItem(prefix + job.jobId, JSON.stringify(job)),
+    remove: (jobId) => window.localStorage.removeItem(prefix + jobId),
     subscribe(onChange) {
       const listener = (event: StorageEvent) => {
-        if (event.key === key || event.key === null) onChange();
+        if (event.key === null || event.key.startsWith(prefix)) onChange();
       };
       window.addEventListener("storage", listener);
       return () => window.removeEventListener("storage", listener);
@@ -40,25 +51,30 @@ export function localJobStorage(key = DEFAULT_STORAGE_KEY): JobStorage {
 
 /** For tests and for apps that keep the ids themselves. */
 export function memoryJobStorage(initial: StoredJob[] = []): JobStorage {
-  let jobs = initial;
+  const jobs = new Map(initial.map((job) => [job.jobId, job]));
   return {
-    read: () => jobs,
-    write: (next) => {
-      jobs = next;
-    },
+    read: () => newestFirst([...jobs.values()]),
+    put: (job) => void jobs.set(job.jobId, job),
+    remove: (jobId) => void jobs.delete(jobId),
     subscribe: () => () => {},
   };
 }
 
-/** The stored list; entries that are not readable are left out, so that one bad entry does not lose the others. */
-export function parseStored(text: string | null): StoredJob[] {
-  let value: unknown;
+/** What is not readable is left out: one bad entry does not lose the others. The order is the same in every tab. */
+function newestFirst(jobs: (StoredJob | null)[]): StoredJob[] {
+  return jobs
+    .filter((job) => job !== null)
+    .sort((a, b) => b.addedAt - a.addedAt || (a.jobId < b.jobId ? -1 : 1));
+}
+
+/** The stored job, or null where the text is none. */
+export function parseStored(text: string | null): StoredJob | null {
   try {
-    value = JSON.parse(text ?? "[]");
+    const value: unknown = JSON.parse(text ?? "null");
+    return isStoredJob(value) ? value : null;
   } catch {
-    return [];
+    return null;
   }
-  return Array.isArray(value) ? value.filter(isStoredJob) : [];
 }
 
 function isStoredJob(value: unknown): value is StoredJob {

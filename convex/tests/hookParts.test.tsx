@@ -1,9 +1,10 @@
-import { describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { ApiError, TranscriptionApi } from "../react/api";
 import { learn, newEntry, shown } from "../react/entry";
 import { newest, parseJob } from "../react/job";
+import { JobList } from "../react/list";
 import { nextAskAt, SETTLE_MS, type Line, type Watched } from "../react/schedule";
-import { localJobStorage, parseStored } from "../react/storage";
+import { localJobStorage, memoryJobStorage } from "../react/storage";
 import { aFile, aJob, API_URL, aStored, completed, FakeApi, problem } from "./hookSupport";
 
 describe("the newest state of a job", () => {
@@ -109,17 +110,48 @@ describe("the API is asked next", () => {
 });
 
 describe("the stored list", () => {
+  beforeEach(() => window.localStorage.clear());
+
   test("survives what others wrote under its key", () => {
-    expect(parseStored("{not json")).toEqual([]);
-    expect(parseStored('"text"')).toEqual([]);
-    expect(parseStored(JSON.stringify([aStored(), { jobId: 1 }]))).toEqual([aStored()]);
-    expect(parseStored(null)).toEqual([]);
+    const storage = localJobStorage("list-under-test");
+    storage.put(aStored());
+    for (const [n, text] of ["{not json", '"text"', "null", '{"jobId": 1}'].entries()) {
+      window.localStorage.setItem(`list-under-test/${n}`, text);
+    }
+    expect(storage.read()).toEqual([aStored()]);
   });
 
-  test("comes back from localStorage as it was written", () => {
+  test("comes back from localStorage as it was written, newest first", () => {
     const storage = localJobStorage("list-under-test");
-    storage.write([aStored()]);
-    expect(localJobStorage("list-under-test").read()).toEqual([aStored()]);
+    const [older, newer] = [aStored(), aStored({ jobId: "newer", addedAt: aStored().addedAt + 1 })];
+    storage.put(older);
+    storage.put({ ...newer, accepted: false });
+    storage.put(newer);
+    expect(localJobStorage("list-under-test").read()).toEqual([newer, older]);
+    expect(localJobStorage("another-list").read()).toEqual([]);
+    storage.remove(older.jobId);
+    storage.remove("unknown");
+    expect(storage.read()).toEqual([newer]);
+  });
+
+  test("loses no job where two tabs write at the same time", () => {
+    const [one, other] = [localJobStorage("list-under-test"), localJobStorage("list-under-test")];
+    // Each has read before the other writes.
+    [one, other].forEach((storage) => storage.read());
+    one.put(aStored({ jobId: "of-one" }));
+    other.put(aStored({ jobId: "of-other" }));
+    expect(one.read()).toHaveLength(2);
+  });
+
+  test("keeps the order of jobs that are added in one millisecond", () => {
+    const storage = memoryJobStorage();
+    const list = new JobList({ storage, now: () => 5, logFailure: () => {} });
+    for (const id of ["first", "second", "third"]) {
+      list.add({ jobId: id, name: id, accepted: false });
+    }
+    const order = ["third", "second", "first"];
+    expect(list.listing().jobs.map(({ jobId: id }) => id)).toEqual(order);
+    expect(storage.read().map(({ jobId: id }) => id)).toEqual(order);
   });
 
   test("tells of another tab's changes, and of those only", () => {
@@ -127,10 +159,10 @@ describe("the stored list", () => {
     const stop = localJobStorage("list-under-test").subscribe(() => calls++);
     window.dispatchEvent(new StorageEvent("storage", { key: "something-else" }));
     expect(calls).toBe(0);
-    window.dispatchEvent(new StorageEvent("storage", { key: "list-under-test" }));
+    window.dispatchEvent(new StorageEvent("storage", { key: "list-under-test/a-job" }));
     expect(calls).toBe(1);
     stop();
-    window.dispatchEvent(new StorageEvent("storage", { key: "list-under-test" }));
+    window.dispatchEvent(new StorageEvent("storage", { key: "list-under-test/a-job" }));
     expect(calls).toBe(1);
   });
 });

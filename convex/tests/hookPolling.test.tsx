@@ -74,7 +74,7 @@ describe("while the live connection brings news", () => {
   test("news is not written to storage", () => {
     convex.setRows(aJob());
     const storage = memoryJobStorage([aStored()]);
-    const write = vi.spyOn(storage, "write");
+    const write = vi.spyOn(storage, "put");
     const hook = render({ storage });
     act(() => convex.setRows(completed()));
     expect(only(hook)).toMatchObject({ status: "completed" });
@@ -327,7 +327,7 @@ describe("start", () => {
     const full = () => {
       throw new Error("QuotaExceededError");
     };
-    const storage = { ...memoryJobStorage(), write: full };
+    const storage = { ...memoryJobStorage(), put: full };
     const hook = render({ storage });
     act(() => void hook.result.current.start(aFile()));
     await pass(0);

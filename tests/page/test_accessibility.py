@@ -103,8 +103,8 @@ async def test_a_page_that_cannot_be_drawn_is_accessible_and_takes_the_focus(
 ) -> None:
     await page.route_web_socket("**/sync", asks_for_a_function_that_is_not_deployed)
     await page.evaluate(
-        """localStorage.setItem("transcription-jobs", JSON.stringify(
-            [{ jobId: "a-job-that-nobody-knows", name: "a.wav", addedAt: 0, accepted: true }]))"""
+        """localStorage.setItem("transcription-jobs/a-job-that-nobody-knows", JSON.stringify(
+            { jobId: "a-job-that-nobody-knows", name: "a.wav", addedAt: 0, accepted: true }))"""
     )
     await page.goto(services.page_url)
     await expect(page.get_by_role("alert")).to_contain_text("This page cannot show your transcriptions")

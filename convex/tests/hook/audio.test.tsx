@@ -3,12 +3,16 @@
 import { act, cleanup } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { memoryAudio, type AudioStorage } from "../../react/audio";
-import { parseStored, type JobStorage, type StoredJob } from "../../react/storage";
+import {
+  memoryJobStorage,
+  parseStored,
+  type JobStorage,
+  type StoredJob,
+} from "../../react/storage";
 import {
   aFile,
   aJob,
   aStored,
-  completed,
   FakeApi,
   FakeConvex,
   problem,
@@ -43,13 +47,18 @@ afterEach(() => {
 
 /** Tells every tab of what one has written. */
 function storageOfTabs(): JobStorage {
-  let text: string | null = null;
+  const stored = memoryJobStorage();
   const listeners = new Set<() => void>();
+  const tell = () => [...listeners].forEach((listener) => listener());
   return {
-    read: () => parseStored(text),
-    write: (jobs) => {
-      text = JSON.stringify(jobs);
-      for (const listener of [...listeners]) listener();
+    ...stored,
+    put: (job) => {
+      stored.put(job);
+      tell();
+    },
+    remove: (id) => {
+      stored.remove(id);
+      tell();
     },
     subscribe: (listener) => {
       listeners.add(listener);
@@ -92,7 +101,7 @@ const stored = async (id = jobId) => (await audioStorage.get(id)) !== null;
 
 describe("after a reload, an upload that the API has not confirmed", () => {
   test("goes on by itself under the same id, with the same audio and options", async () => {
-    storage.write([unconfirmed()]);
+    storage.put(unconfirmed());
     await audioStorage.put(jobId, recording);
     const tab = await open();
     expect(tab.current.jobs).toMatchObject([{ jobId, status: "queued" }]);
@@ -103,14 +112,14 @@ describe("after a reload, an upload that the API has not confirmed", () => {
   });
 
   test("is shown as uploading meanwhile", async () => {
-    storage.write([unconfirmed()]);
+    storage.put(unconfirmed());
     await audioStorage.put(jobId, recording);
     api.answer = silence;
     expect((await open()).current.jobs).toMatchObject([{ status: "uploading", canCancel: true }]);
   });
 
   test("is not sent where another tab has had it confirmed", async () => {
-    storage.write([aStored()]);
+    storage.put(aStored());
     await audioStorage.put(jobId, recording);
     await open();
     expect(api.lines).toEqual([]);
@@ -155,7 +164,7 @@ describe("after a reload, an upload that the API has not confirmed", () => {
   });
 
   test("has failed and can be tried again no more where a cancelled one's audio is gone", async () => {
-    storage.write([unconfirmed({ stopped: { status: "cancelled", error: null } })]);
+    storage.put(unconfirmed({ stopped: { status: "cancelled", error: null } }));
     const tab = await open();
     await act(() => tab.current.retry(jobId));
     await pass(2_000);
@@ -221,7 +230,7 @@ describe("the recording of a job", () => {
   });
 
   test("is also that of the job made from it", async () => {
-    storage.write([aStored()]);
+    storage.put(aStored());
     await audioStorage.put(jobId, recording);
     api.jobs.set(jobId, aJob({ status: "failed" }));
     convex.setRows(aJob({ status: "failed" }));
@@ -233,16 +242,16 @@ describe("the recording of a job", () => {
   });
 
   test("goes with a job that another tab removes", async () => {
-    storage.write([aStored()]);
+    storage.put(aStored());
     await audioStorage.put(jobId, recording);
     await open();
-    act(() => storage.write([]));
+    act(() => storage.remove(jobId));
     await pass(0);
     expect(await stored()).toBe(false);
   });
 
   test("goes with a job that the API has deleted", async () => {
-    storage.write([aStored()]);
+    storage.put(aStored());
     await audioStorage.put(jobId, recording);
     api.jobs.set(jobId, aJob({ status: "deleted", sequence: 10 }));
     await open();
@@ -251,7 +260,7 @@ describe("the recording of a job", () => {
   });
 
   test("is swept away at the next load where no job is listed, and only there", async () => {
-    storage.write([aStored()]);
+    storage.put(aStored());
     await audioStorage.put(jobId, recording);
     await audioStorage.put("left-behind", recording);
     await open();
@@ -269,7 +278,7 @@ describe("the recording of a job", () => {
   });
 
   test("makes a new job where the API has lost its own copy", async () => {
-    storage.write([aStored()]);
+    storage.put(aStored());
     await audioStorage.put(jobId, recording);
     convex.setRows(aJob({ status: "failed" }));
     api.answer = ({ path, form }) =>
@@ -287,7 +296,7 @@ describe("the recording of a job", () => {
   });
 
   test("says so where nobody has it any more", async () => {
-    storage.write([aStored()]);
+    storage.put(aStored());
     convex.setRows(aJob({ status: "failed" }));
     const tab = await open();
     await act(() => tab.current.retry(jobId));
@@ -329,37 +338,19 @@ describe("where audio cannot be stored", () => {
   });
 });
 
-describe("the stored list", () => {
+describe("a stored job", () => {
   const stopped = { status: "failed", error: { code: "not_audio", message: "No." } } as const;
+  const isRead = (job: object) => parseStored(JSON.stringify(job)) !== null;
 
-  test("of an earlier version, which did not remember how uploads ended, is read", () => {
-    expect(parseStored(JSON.stringify([unconfirmed()]))).toEqual([unconfirmed()]);
-  });
-
-  test("remembers how an upload ended", () => {
-    expect(parseStored(JSON.stringify([unconfirmed({ stopped })]))).toEqual([
-      unconfirmed({ stopped }),
-    ]);
+  test("may say how its upload ended", () => {
+    expect(isRead(unconfirmed())).toBe(true);
+    expect(parseStored(JSON.stringify(unconfirmed({ stopped })))).toEqual(unconfirmed({ stopped }));
   });
 
   test.each([{ status: "asleep", error: null }, { status: "failed", error: "No." }, "failed"])(
-    "leaves out a job whose upload ended in %j",
+    "is left out where it says that its upload ended in %j",
     (strange) => {
-      expect(parseStored(JSON.stringify([{ ...unconfirmed(), stopped: strange }]))).toEqual([]);
+      expect(isRead({ ...unconfirmed(), stopped: strange })).toBe(false);
     },
   );
-});
-
-test("a completed job's audio is not read before it is asked for", async () => {
-  storage.write([aStored()]);
-  await audioStorage.put(jobId, recording);
-  const read: string[] = [];
-  const inner = audioStorage;
-  audioStorage = { ...inner, get: (id) => (read.push(id), inner.get(id)) };
-  convex.setRows(completed());
-  const tab = await open();
-  await pass(10_000);
-  expect(read).toEqual([]);
-  await tab.current.audio(jobId);
-  expect(read).toEqual([jobId]);
 });
