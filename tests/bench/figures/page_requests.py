@@ -20,8 +20,8 @@ from tests.support.line import Line, line
 from tests.support.product import Journey
 
 JOB_SECONDS = 60.0
-CUT_SHARE = 31 / 60
-"""Of the job's time. At half of it exactly, chance would decide whether the third poll comes before the end or after it."""
+CUT_SHARE = 1 / 2
+"""Of the job's time."""
 AWAY_SHARE = 1 / 6
 """Of the job's time: how long the line is away that comes back."""
 POLL_SECONDS = 2
@@ -238,13 +238,13 @@ def _how(seconds: float) -> str:
     return (
         "Four jobs at once, each on a page of its own in headless Chromium; Groq, played by a server on this machine, "
         f"answers after {seconds:.0f} s. Three are the product's page, built by vite as for a deployment, with its own "
-        "intervals. Of two of them the connection to Convex is cut a second after half of the job's time, "
+        "intervals. Of two of them the connection to Convex is cut after half of the job's time, "
         "and refused from then on; of one of these it is taken again after a sixth of the job's time. The fourth polls: "
         f"`GET /v1/jobs/{{id}}` every {POLL_SECONDS} s. Requests are those that the browser sends over HTTP after the "
         "upload, to the API and to Convex: polls, and its own preflights before them. WebSockets are those "
         "begun after the upload, the refused ones too. Bytes are those received, all in all. Late is from "
         f"`completedAt` to the text in the DOM. Each page is watched for another {QUIET_SECONDS:.0f} s. "
-        "Groq tells of no progress, so that the live page hears nothing for long, and asks the API "
-        "whether it missed something. Where the cut page's polls fall is chosen: were it cut a little earlier, a fourth "
-        "would be needed after the cut, and the text would be up to 10 s late."
+        "Groq tells of no progress, so that a live page hears nothing for a minute, and may ask the API once "
+        "whether it missed something. The cut page's third poll comes at about the end of the job: where it comes a moment "
+        "before it, there is a fourth, and the text is 10 s late."
     )
