@@ -49,7 +49,7 @@ export const JobCard = memo(function JobCard({ job, ...on }: JobCardProps) {
           </p>
         </header>
         <Facts job={job} />
-        <Progress status={status} progress={job.progress} name={name} />
+        <Progress {...job} />
         {status === "failed" && <p className="problem">{explanationOf(job.error)}</p>}
         {finished !== null && (
           <Recording jobId={jobId} name={name} result={finished} onAudio={on.onAudio} />

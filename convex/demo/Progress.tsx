@@ -1,9 +1,9 @@
 import type { TrackedJob } from "../react";
 
-type Props = Pick<TrackedJob, "status" | "progress" | "name">;
+type Props = Pick<TrackedJob, "status" | "progress" | "name" | "isAudioStored">;
 
 /** How far an unfinished job is. Only `processing` has a figure; the others wait for an unknown time and say for what. */
-export function Progress({ status, progress, name }: Props) {
+export function Progress({ status, progress, name, isAudioStored }: Props) {
   switch (status) {
     case "loading":
       return <p className="quiet">Asking the transcription service how it is.</p>;
@@ -11,7 +11,11 @@ export function Progress({ status, progress, name }: Props) {
       return (
         <>
           <Bar label={`Upload of ${name}`} percent={null} />
-          <p className="quiet">If you close the page, it goes on when you open it again.</p>
+          <p className="quiet">
+            {isAudioStored
+              ? "If you close the page, it goes on when you open it again."
+              : "Keep the page open until it is uploaded."}
+          </p>
         </>
       );
     case "queued":

@@ -10,6 +10,18 @@ type State =
 export function Recorder({ onRecorded }: { onRecorded: (file: File) => void }) {
   const [state, setState] = useState<State>({ is: "idle", problem: null });
 
+  const recorder = state.is === "recording" ? state.recorder : null;
+  useEffect(() => {
+    if (recorder === null) return;
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    window.addEventListener("beforeunload", ask);
+    return () => {
+      window.removeEventListener("beforeunload", ask);
+      // What was spoken until here is added where the page goes away around the button.
+      if (recorder.state !== "inactive") recorder.stop();
+    };
+  }, [recorder]);
+
   if (!("mediaDevices" in navigator) || typeof MediaRecorder === "undefined") return null;
 
   const begin = async () => {

@@ -19,10 +19,18 @@ export function useKeptFocus<T extends HTMLElement>(): RefObject<T | null> {
       if (document.activeElement !== document.body) return;
       path.find(({ isConnected }) => isConnected)?.focus();
     });
+    // The user put it elsewhere: nothing went away, and nothing is to be brought back.
+    const forget = ({ target }: FocusEvent) =>
+      setTimeout(() => {
+        const isLeft = document.activeElement === document.body;
+        if (isLeft && (target as HTMLElement).isConnected) path = [];
+      });
     element.addEventListener("focusin", remember);
+    element.addEventListener("focusout", forget);
     observer.observe(element, { childList: true, subtree: true });
     return () => {
       element.removeEventListener("focusin", remember);
+      element.removeEventListener("focusout", forget);
       observer.disconnect();
     };
   }, []);

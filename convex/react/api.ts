@@ -14,6 +14,9 @@ export type StartOptions = {
 
 export type TranscriptFormat = "json" | "text" | "srt" | "vtt";
 
+/** The code of an ApiError for want of an answer. */
+export const UNREACHABLE = "unreachable";
+
 /** `status` is null when no answer came; `code` and the message come from the problem+json body where it has them. */
 export class ApiError extends Error {
   override name = "ApiError";
@@ -25,16 +28,12 @@ export class ApiError extends Error {
     this.status = status;
     this.code = code;
   }
-
-  /** Whether the same request may succeed later: no answer, or one that says "not now". */
-  get isTransient(): boolean {
-    return this.status === null || this.status === 408 || this.status === 429 || this.status >= 500;
-  }
 }
 
-/** Whether the API does not have the job (any more). */
+/** Whether the API does not have the job (any more). A 404 without a code is none of the API's: a proxy's, or a wrong address. */
 export function isGone(error: unknown): boolean {
-  return error instanceof ApiError && (error.status === 404 || error.status === 410);
+  if (!(error instanceof ApiError)) return false;
+  return error.status === 410 || (error.status === 404 && error.code !== "http_404");
 }
 
 /** What to show and to log of anything that was thrown. */
@@ -75,23 +74,24 @@ export class TranscriptionApi {
   }
 
   async get(jobId: string, etag: string | null): Promise<Fetched> {
-    const response = await this.#sendInTime(path(jobId), revalidation(etag));
-    const current = response.headers.get("ETag");
-    if (response.status === 304 || (etag !== null && current === etag)) return null;
-    return { job: await jobOf(response), etag: current };
+    return await this.#sendInTime(path(jobId), revalidation(etag), async (response) => {
+      const current = response.headers.get("ETag");
+      if (response.status === 304 || (etag !== null && current === etag)) return null;
+      return { job: await jobOf(response), etag: current };
+    });
   }
 
   async cancel(jobId: string): Promise<Job> {
-    return jobOf(await this.#sendInTime(path(jobId, "/cancel"), { method: "POST" }));
+    return await this.#sendInTime(path(jobId, "/cancel"), { method: "POST" }, jobOf);
   }
 
   /** The new job made from the same audio. */
   async retry(jobId: string): Promise<Job> {
-    return jobOf(await this.#sendInTime(path(jobId, "/retry"), { method: "POST" }));
+    return await this.#sendInTime(path(jobId, "/retry"), { method: "POST" }, jobOf);
   }
 
   async remove(jobId: string): Promise<void> {
-    await this.#sendInTime(path(jobId), { method: "DELETE" });
+    await this.#sendInTime(path(jobId), { method: "DELETE" }, async () => {});
   }
 
   /** Succeeds where there is nothing to remove, too. */
@@ -105,14 +105,23 @@ export class TranscriptionApi {
 
   async transcript(jobId: string, format: TranscriptFormat): Promise<Blob> {
     const route = path(jobId, `/transcript?format=${format}`);
-    return (await this.#sendInTime(route, {})).blob();
+    // Only its beginning has a limit: a long text over a slow line takes long.
+    const response = await this.#sendInTime(route, {}, async (begun) => begun);
+    return await response.blob();
   }
 
-  async #sendInTime(route: string, init: RequestInit): Promise<Response> {
+  /** The time counts until `read` is through: a peer may answer with a head and then nothing. */
+  async #sendInTime<T>(
+    route: string,
+    init: RequestInit,
+    read: (response: Response) => Promise<T>,
+  ): Promise<T> {
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), ANSWER_WITHIN_MS);
     try {
-      return await this.#send(route, { ...init, signal: limit.signal });
+      return await read(await this.#send(route, { ...init, signal: limit.signal }));
+    } catch (error) {
+      throw limit.signal.aborted ? this.#unanswered() : error;
     } finally {
       clearTimeout(timer);
     }
@@ -124,14 +133,18 @@ export class TranscriptionApi {
     try {
       response = await send(this.#baseUrl + route, { cache: "no-store", ...init });
     } catch {
-      throw new ApiError(
-        null,
-        "unreachable",
-        `The transcription service at ${this.#baseUrl} did not answer. Check the connection and try again.`,
-      );
+      throw this.#unanswered();
     }
     if (response.ok || response.status === 304) return response;
     throw await refusalOf(response);
+  }
+
+  #unanswered(): ApiError {
+    return new ApiError(
+      null,
+      UNREACHABLE,
+      `The transcription service at ${this.#baseUrl} did not answer. Check the connection and try again.`,
+    );
   }
 }
 

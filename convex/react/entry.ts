@@ -48,6 +48,8 @@ export type Entry = {
   local: LocalFailure | null;
   /** False once the audio was looked for in this browser and was not there. */
   hasAudio: boolean;
+  /** True once it is known to be where it outlives the page. */
+  isAudioStored: boolean;
   heardAt: number;
   askedAt: number | null;
   etag: string | null;
@@ -78,6 +80,8 @@ export type TrackedJob = {
   problem: string | null;
   canCancel: boolean;
   canRetry: boolean;
+  /** Whether the audio outlives the page: an upload then goes on after a reload. */
+  isAudioStored: boolean;
 };
 
 /** A job of which only the id is known: just started, or read from storage. */
@@ -87,6 +91,7 @@ export function newEntry(stored: StoredJob, now: number): Entry {
     known: null,
     local: null,
     hasAudio: true,
+    isAudioStored: false,
     heardAt: now,
     askedAt: null,
     etag: null,
@@ -153,7 +158,7 @@ export function watched(entry: Entry): Watched {
 const NO_TIMES = { createdAt: null, startedAt: null, completedAt: null };
 
 export function shown(entry: Entry): TrackedJob {
-  const { stored, known, action, problem } = entry;
+  const { stored, known, action, problem, isAudioStored } = entry;
   const local = shownLocal(entry);
   const status = local?.status ?? known?.status ?? "loading";
   return {
@@ -170,6 +175,7 @@ export function shown(entry: Entry): TrackedJob {
     problem,
     canCancel: ["uploading", "queued", "processing"].includes(status),
     canRetry: ["failed", "cancelled"].includes(status) && canRetry(entry),
+    isAudioStored,
   };
 }
 

@@ -36,13 +36,17 @@ export class KeptAudio {
   async store(jobId: string): Promise<void> {
     const audio = this.#inMemory.get(jobId);
     if (audio === undefined) return;
-    if (await this.#try(() => this.#storage.put(jobId, audio))) this.#inMemory.delete(jobId);
+    if (!(await this.#try(() => this.#storage.put(jobId, audio)))) return;
+    this.#inMemory.delete(jobId);
+    this.#list.update(jobId, { isAudioStored: true });
   }
 
   /** Null where there is none, or none that can be read. */
   async get(jobId: string): Promise<Audio | null> {
-    let found = this.#inMemory.get(jobId) ?? null;
-    if (found === null) await this.#try(async () => (found = await this.#storage.get(jobId)));
+    const held = this.#inMemory.get(jobId);
+    if (held !== undefined) return held;
+    const found = await this.#read(jobId);
+    if (found !== null) this.#list.update(jobId, { isAudioStored: true });
     return found;
   }
 
@@ -51,6 +55,14 @@ export class KeptAudio {
     if (audio === null) return;
     this.hold(to, audio);
     await this.store(to);
+  }
+
+  async #read(jobId: string): Promise<Audio | null> {
+    let found: Audio | null = null;
+    const read = () => this.#try(async () => (found = await this.#storage.get(jobId)));
+    // Once more: a connection to the database that was lost is noticed by the first use of it.
+    if (!(await read())) await read();
+    return found;
   }
 
   #dropUnlisted(): void {
@@ -81,7 +93,7 @@ export class KeptAudio {
       return true;
     } catch (error) {
       if (!this.#hasLogged) {
-        this.#logFailure("The audio cannot be stored: it will not survive a reload.", {
+        this.#logFailure("The storage of audio fails: recordings may not survive a reload.", {
           reason: String(error),
         });
       }

@@ -130,8 +130,8 @@ export class JobList {
     this.#changed();
   }
 
+  /** Tried after a failure too: a job that is removed must not be there again after a reload. */
   #write(change: (storage: JobStorage) => void): void {
-    if (this.#isBroken) return;
     try {
       change(this.#storage);
     } catch (error) {
@@ -150,6 +150,7 @@ export class JobList {
   }
 
   #goOnInMemory(error: unknown): void {
+    if (this.#isBroken) return;
     this.#isBroken = true;
     this.#logFailure("The list of jobs cannot be stored: it will not survive a reload.", {
       reason: String(error),

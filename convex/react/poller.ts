@@ -104,7 +104,7 @@ export class Poller {
   }
 
   #due(entry: Entry): number | null {
-    return nextAskAt(watched(entry), this.#line, this.#patience);
+    return nextAskAt(watched(entry), this.#line, this.#patience, this.#now());
   }
 
   async #ask({ stored: { jobId }, etag }: Entry): Promise<void> {

@@ -29,10 +29,23 @@ export type Patience = {
 export const SETTLE_MS = 2_000;
 
 /** When to ask next; null: not at all. A time in the past means now. */
-export function nextAskAt(job: Watched, line: Line, patience: Patience): number | null {
+export function nextAskAt(
+  job: Watched,
+  line: Line,
+  patience: Patience,
+  now: number,
+): number | null {
   if (job.isOver) return null;
-  const first = firstAskAt(job, line, patience);
-  return job.askedAt === null ? first : Math.max(first, job.askedAt + patience.pollIntervalMs);
+  // A time to come is one of a clock that was set back since.
+  const past = (time: number) => (time <= now ? time : -Infinity);
+  const first = firstAskAt(
+    { ...job, heardAt: past(job.heardAt) },
+    { ...line, since: past(line.since) },
+    patience,
+  );
+  return job.askedAt === null
+    ? first
+    : Math.max(first, past(job.askedAt) + patience.pollIntervalMs);
 }
 
 function firstAskAt(job: Watched, line: Line, patience: Patience): number {

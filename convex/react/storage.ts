@@ -11,7 +11,7 @@ export type StoredJob = {
   /** False until the API has confirmed the upload: after a reload such a job may not exist. */
   accepted: boolean;
   /** How its upload ended for good, where it did: cancelled by the user, or refused for what it is. */
-  stopped?: { status: "cancelled" | "failed"; error: JobError | null };
+  stopped?: { status: "cancelled" | "failed"; error: JobError | null } | undefined;
 };
 
 /** Where the ids are kept. All but `subscribe` may throw; the hook then goes on in memory. */

@@ -1,5 +1,6 @@
 /**
- * What only one of the open tabs may do at a time. Pages on plain http have no Web Locks; there two
+ * What only one of the open tabs may do at a time. Pages on plain http have no Web Locks, and they are
+ * denied where site data is blocked and in sandboxed frames; there two
  * tabs may send the same audio, which is harmless: the same id and content make one job.
  */
 
@@ -11,8 +12,19 @@ export async function uploadAlone(
   signal: AbortSignal,
   work: () => Promise<void>,
 ): Promise<void> {
-  if (!("locks" in navigator)) await work();
-  else await navigator.locks.request(lockOf(jobId), { signal }, work);
+  if (!("locks" in navigator)) return await work();
+  let hasBegun = false;
+  const begin = () => {
+    hasBegun = true;
+    return work();
+  };
+  try {
+    await navigator.locks.request(lockOf(jobId), { signal }, begin);
+  } catch (error) {
+    const isDenied = error instanceof DOMException && error.name === "SecurityError";
+    if (hasBegun || !isDenied) throw error;
+    await work();
+  }
 }
 
 /** Runs `work` unless a tab is uploading this job or about to. */

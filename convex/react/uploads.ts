@@ -1,7 +1,8 @@
 /** Gets the audio of unconfirmed jobs to the API: whatever tab began, one tab at a time, until the API has it or says no. */
 
-import { ApiError, reasonOf, type TranscriptionApi } from "./api";
-import { wantsUpload } from "./entry";
+import { ApiError, reasonOf, UNREACHABLE, type TranscriptionApi } from "./api";
+import { wantsUpload, type Entry } from "./entry";
+import { isFinal } from "./job";
 import type { KeptAudio } from "./keptAudio";
 import type { JobList, LogFailure } from "./list";
 import { uploadAlone } from "./tabs";
@@ -17,6 +18,8 @@ export class Uploads {
   readonly #logFailure: LogFailure;
   /** Sending, or waiting for another tab to give up. */
   readonly #underWay = new Map<string, Upload>();
+  /** Cancelled at the API, since they had arrived before they could be stopped. */
+  readonly #cancelled = new Set<string>();
 
   constructor(parts: {
     api: TranscriptionApi;
@@ -38,8 +41,13 @@ export class Uploads {
   /** Uploads what the list wants uploaded and stops what it does not, now and from now on; returns the way to stop looking. */
   open(): () => void {
     const stop = this.#list.subscribe(() => this.#followList());
+    const tryAgain = () => this.#tryAgain();
+    window.addEventListener("online", tryAgain);
     this.#followList();
-    return stop;
+    return () => {
+      stop();
+      window.removeEventListener("online", tryAgain);
+    };
   }
 
   /** Resolves when the job's upload, if there is one, is over. */
@@ -64,6 +72,23 @@ export class Uploads {
     for (const entry of this.#list.entries()) {
       const { jobId } = entry.stored;
       if (wantsUpload(entry) && !this.#underWay.has(jobId)) this.#begin(jobId);
+      if (arrivedAllTheSame(entry) && !this.#cancelled.has(jobId)) void this.#cancel(jobId);
+    }
+  }
+
+  async #cancel(jobId: string): Promise<void> {
+    this.#cancelled.add(jobId);
+    try {
+      this.#list.learn(await this.#api.cancel(jobId));
+    } catch (error) {
+      this.#logFailure("The upload could not be cancelled.", { jobId, ...reasonOf(error) });
+    }
+  }
+
+  /** The network is back: what failed for want of an answer goes on by itself. */
+  #tryAgain(): void {
+    for (const { stored, local } of [...this.#list.entries()]) {
+      if (local?.error.code === UNREACHABLE) this.#list.update(stored.jobId, { local: null });
     }
   }
 
@@ -76,8 +101,8 @@ export class Uploads {
     const abort = new AbortController();
     const ended = this.#upload(jobId, abort.signal).finally(() => {
       this.#underWay.delete(jobId);
-      // One that was stopped may be wanted again by now.
-      if (abort.signal.aborted) this.#followList();
+      // It may be wanted again by now.
+      this.#followList();
     });
     this.#underWay.set(jobId, { abort, ended });
   }
@@ -120,7 +145,12 @@ export class Uploads {
   }
 }
 
+function arrivedAllTheSame({ stored, known }: Entry): boolean {
+  const isRunning = known !== null && known.sequence > 0 && !isFinal(known.status);
+  return isRunning && stored.stopped?.status === "cancelled";
+}
+
 /** The same bytes get the same refusal, after a reload too. Anything else may pass: a sign-in, a full queue, a wrong address. */
 function isForGood(error: unknown): boolean {
-  return error instanceof ApiError && [400, 409, 413, 415, 422].includes(error.status ?? 0);
+  return error instanceof ApiError && [409, 413, 415, 422].includes(error.status ?? 0);
 }

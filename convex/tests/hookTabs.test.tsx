@@ -102,6 +102,7 @@ test("several jobs come back after a reload, each as it is by then", async () =>
 test("a tab shows what another one starts, hears of it live, and loses what the other removes", async () => {
   const [one, other] = [openTab(), openTab()];
   const kept = start(one, "kept.wav");
+  await shows(other, { jobId: kept });
   const removed = start(other, "removed.wav");
   for (const tab of [one, other]) await shows(tab, { jobId: removed }, { jobId: kept });
   await backend.deliver(completed({ jobId: kept }));

@@ -119,7 +119,9 @@ describe.each(EACH_VERSION)("in an app of the %s versions", (versions) => {
       await app.write("names.js", `console.log(Object.keys(await import("${NAME}")).join());`);
       expect((await app.node("names.js")).trim().split(",")).toEqual([
         "ApiError",
+        "indexedDbAudio",
         "localJobStorage",
+        "memoryAudio",
         "memoryJobStorage",
         "usePersistentTranscription",
       ]);

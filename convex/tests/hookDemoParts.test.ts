@@ -1,9 +1,9 @@
 /** What the page says of a failure. */
 
 import { expect, test } from "vitest";
-import { explanationOf } from "../../demo/explanation";
-import { sentence } from "../../demo/format";
-import { spokenSegment } from "../../demo/playing";
+import { explanationOf } from "../demo/explanation";
+import { sentence } from "../demo/format";
+import { spokenSegment } from "../demo/playing";
 
 test("a failure that the page knows is told with what to do", () => {
   const error = { code: "audio_truncated", message: "the file ends early, after 3.0 s of sound" };

@@ -2,13 +2,8 @@
 
 import { act, cleanup } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { memoryAudio, type AudioStorage } from "../../react/audio";
-import {
-  memoryJobStorage,
-  parseStored,
-  type JobStorage,
-  type StoredJob,
-} from "../../react/storage";
+import { memoryAudio, type AudioStorage } from "../react/audio";
+import { memoryJobStorage, parseStored, type JobStorage, type StoredJob } from "../react/storage";
 import {
   aFile,
   aJob,
@@ -17,7 +12,7 @@ import {
   FakeConvex,
   problem,
   renderTranscription,
-} from "../hookSupport";
+} from "./hookSupport";
 
 const { jobId } = aJob();
 const unconfirmed = (change: Partial<StoredJob> = {}) => aStored({ accepted: false, ...change });
@@ -320,7 +315,7 @@ describe("where audio cannot be stored", () => {
     await pass(0);
     expect(await tab.current.audio(id)).toBeNull();
     expect(logged).toEqual([
-      "[transcription] The audio cannot be stored: it will not survive a reload.",
+      "[transcription] The storage of audio fails: recordings may not survive a reload.",
     ]);
   });
 
@@ -332,7 +327,7 @@ describe("where audio cannot be stored", () => {
     expect(hook.result.current.jobs).toMatchObject([{ jobId: id, status: "queued" }]);
     expect(await hook.result.current.audio(id)).toBe(recording.file);
     expect(logged).toEqual([
-      "[transcription] The audio cannot be stored: it will not survive a reload.",
+      "[transcription] The storage of audio fails: recordings may not survive a reload.",
     ]);
     await act(() => hook.result.current.remove(id));
   });
