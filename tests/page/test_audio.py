@@ -197,5 +197,5 @@ async def test_a_full_disk_costs_only_the_survival(
     api.complete(job_id, *SENTENCES)
     await expect(card(page, job_id).locator("audio")).to_have_js_property("readyState", 4)
     assert len(errors) == 1
-    assert "it will not survive a reload" in errors[0]
+    assert "recordings may not survive a reload" in errors[0]
     assert await kept(page) == []

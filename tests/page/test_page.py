@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.bench.traffic import traffic
 from tests.support.fake_transcriber import FakeTranscriber, Refusal
 from tests.support.page_scene import SENTENCES, SPEECH, AddSpeech, Services, card, convex_stopped, eventually
 
@@ -130,6 +131,7 @@ async def test_without_the_live_connection_the_api_is_asked_every_ten_seconds_un
     page: Page, api: FakeTranscriber, add_speech: AddSpeech, services: Services
 ) -> None:
     await with_own_clock(page)
+    seen = await traffic(page)
     job_id = await add_speech()
     job, badge = card(page, job_id), page.locator("[data-connection]")
     async with convex_stopped(services):
@@ -140,6 +142,8 @@ async def test_without_the_live_connection_the_api_is_asked_every_ten_seconds_un
         await expect(job).to_have_attribute("data-progress", "61")
         await page.clock.fast_forward("10")
         await eventually(lambda: asked(api, job_id) == ["200", "304"])
+        # A header of the page's own would need one.
+        assert seen.preflights == []
     await page.clock.fast_forward("20")  # the Convex client waits up to 16 s between its attempts
     await expect(badge).to_have_attribute("data-connection", "live")
     before = asked(api, job_id)
