@@ -7,11 +7,11 @@
 const lockOf = (jobId: string) => `transcription-upload-${jobId}`;
 
 /** Runs `work` while no other tab uploads this job: a tab that is closed makes room. Rejects when `signal` ends the wait. */
-export async function uploadAlone(
+export async function uploadAlone<T>(
   jobId: string,
   signal: AbortSignal,
-  work: () => Promise<void>,
-): Promise<void> {
+  work: () => Promise<T>,
+): Promise<T> {
   if (!("locks" in navigator)) return await work();
   let hasBegun = false;
   const begin = () => {
@@ -19,11 +19,11 @@ export async function uploadAlone(
     return work();
   };
   try {
-    await navigator.locks.request(lockOf(jobId), { signal }, begin);
+    return await navigator.locks.request(lockOf(jobId), { signal }, begin);
   } catch (error) {
     const isDenied = error instanceof DOMException && error.name === "SecurityError";
     if (hasBegun || !isDenied) throw error;
-    await work();
+    return await work();
   }
 }
 

@@ -7,6 +7,8 @@ import type { KeptAudio } from "./keptAudio";
 import type { JobList, LogFailure } from "./list";
 import { uploadAlone } from "./tabs";
 
+const MOMENT_MS = 1_000;
+
 type Upload = { abort: AbortController; ended: Promise<void> };
 
 export class Uploads {
@@ -108,33 +110,39 @@ export class Uploads {
   }
 
   async #upload(jobId: string, signal: AbortSignal): Promise<void> {
+    const send = () => uploadAlone(jobId, signal, () => this.#send(jobId, signal));
     try {
-      await uploadAlone(jobId, signal, () => this.#send(jobId, signal));
+      if (await send()) return;
+      // The tab that has just begun it may come second, with its audio and its wish to be alone.
+      await new Promise((resolve) => setTimeout(resolve, MOMENT_MS));
+      if (!(await send())) this.#list.update(jobId, { hasAudio: false });
     } catch (error) {
       if (!signal.aborted) this.#refused(jobId, error);
     }
   }
 
-  async #send(jobId: string, signal: AbortSignal): Promise<void> {
+  /** False where the audio is not there. */
+  async #send(jobId: string, signal: AbortSignal): Promise<boolean> {
     const audio = await this.#audio.get(jobId);
-    if (audio === null) {
-      this.#list.update(jobId, { hasAudio: false });
-      return;
-    }
     // Another tab may have got it there, or may have cancelled it, while this one waited.
     this.#list.refresh();
     const entry = this.#list.get(jobId);
-    if (entry === undefined || !wantsUpload(entry)) return;
+    if (entry === undefined || !wantsUpload(entry)) return true;
+    if (audio === null) return false;
     await this.#register?.(jobId);
     signal.throwIfAborted();
     const job = await this.#api.create({ jobId, ...audio }, signal);
     this.#list.refresh();
     // Removed while it was on its way, perhaps in another tab.
-    if (this.#list.get(jobId) === undefined) return void this.removeLeftover(jobId);
+    if (this.#list.get(jobId) === undefined) {
+      void this.removeLeftover(jobId);
+      return true;
+    }
     this.#list.update(jobId, { heardAt: this.#now() });
     this.#list.learn(job);
     // Also where the answer is about another job: what was taken is not sent again and again.
     this.#list.store(jobId, { accepted: true });
+    return true;
   }
 
   #refused(jobId: string, error: unknown): void {

@@ -161,7 +161,8 @@ describe("after a reload, an upload that the API has not confirmed", () => {
   test("has failed and can be tried again no more where a cancelled one's audio is gone", async () => {
     storage.put(unconfirmed({ stopped: { status: "cancelled", error: null } }));
     const tab = await open();
-    await act(() => tab.current.retry(jobId));
+    act(() => void tab.current.retry(jobId));
+    await pass(1_000);
     await pass(2_000);
     expect(tab.current.jobs).toMatchObject([
       {

@@ -99,6 +99,35 @@ async def test_a_second_tab_waits_while_the_first_uploads_and_takes_over_when_it
         await is_queued_once(second, api, job_id)
 
 
+async def test_a_tab_that_hears_of_an_upload_before_it_has_begun_waits_for_it(
+    page: Page, context: BrowserContext, api: FakeTranscriber, services: Services
+) -> None:
+    await page.evaluate(
+        """() => {
+            const request = navigator.locks.request.bind(navigator.locks);
+            navigator.locks.request = async (...asked) => {
+                await new Promise((resolve) => setTimeout(resolve, 300));
+                return await request(...asked);
+            };
+        }"""
+    )
+    async with another_tab(context, services) as second:
+        statuses = await second.evaluate_handle(
+            """() => {
+                const statuses = new Set();
+                new MutationObserver(() => {
+                    for (const card of document.querySelectorAll("[data-job-id]")) statuses.add(card.dataset.status);
+                }).observe(document.body, { subtree: true, childList: true, attributes: true });
+                return statuses;
+            }"""
+        )
+        await page.get_by_label("Choose files").set_input_files(SPEECH)
+        await eventually(lambda: created(api) == 1)
+        (job_id,) = api.jobs
+        await is_queued_once(second, api, job_id)
+        assert await statuses.evaluate("(statuses) => [...statuses]") == ["uploading", "queued"]
+
+
 async def test_an_upload_can_be_cancelled_from_another_tab_and_stays_so(
     page: Page, context: BrowserContext, api: FakeTranscriber, services: Services
 ) -> None:
