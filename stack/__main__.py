@@ -36,7 +36,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stack", description="The whole product on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="run everything with its data in ./var until Ctrl-C")
+    commands.add_parser("run", help="run everything with its data in ./var/stack until Ctrl-C")
     demo_parser = commands.add_parser("demo", help="transcribe one recording and read its text from Convex")
     demo_parser.add_argument("--audio", type=Path, required=True, metavar="PATH")
     demo_parser.add_argument(

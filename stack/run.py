@@ -14,12 +14,12 @@ CHECK_SECONDS = 0.2
 
 
 def run(*, directory: Path, environment: Mapping[str, str]) -> int:
-    """Run everything with its data in `directory`/var, and return 0 once a person ended it.
+    """Run everything with its data in `directory`/var/stack, and return 0 once a person ended it.
 
     Raises WorkspaceError if that directory cannot be used, ServiceFailedError if a service ends by itself.
     """
     started = time.monotonic()
-    data = directory / "var"
+    data = directory / "var" / "stack"
     with claim(data), stop_request() as stop:
         chosen = ports.choose(ports.WELL_KNOWN)
         for name, wanted, instead in ports.replaced(ports.WELL_KNOWN, chosen):

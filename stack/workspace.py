@@ -37,7 +37,9 @@ class Keys:
 def claim(directory: Path) -> Iterator[None]:
     """Create the directory and hold it for this process: two stacks on the same data would spoil it."""
     try:
-        directory.mkdir(mode=0o700, exist_ok=True)  # recordings and texts are nobody else's business
+        directory.mkdir(
+            mode=0o700, parents=True, exist_ok=True
+        )  # recordings and texts are nobody else's business
         (directory / "log").mkdir(exist_ok=True)
         lock = (directory / "stack.lock").open("w")
     except OSError as error:

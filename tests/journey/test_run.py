@@ -99,7 +99,7 @@ def test_the_page_opens_where_it_says_and_ctrl_c_leaves_nothing(run, tmp_path):
         assert second.until("Admin token").split()[-1] == token
         second.process.send_signal(signal.SIGTERM)
         assert second.end() == (0, "")
-    assert (tmp_path / "var" / "stack.json").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "var" / "stack" / "stack.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_run_that_is_killed_leaves_nothing(run):
@@ -118,7 +118,7 @@ def test_a_service_that_dies_is_named_and_ends_the_run(run):
     code, errors = crippled.end()
     assert code == 1
     assert "gateway was ended by SIGKILL" in errors
-    assert "var/log/gateway.log" in errors
+    assert "var/stack/log/gateway.log" in errors
     assert marked(crippled.mark) == {}
 
 
@@ -145,5 +145,5 @@ def test_a_directory_that_cannot_hold_data_is_named(run, tmp_path: Path):
     (tmp_path / "var").write_text("")
     code, errors = run().end()
     assert code == 1
-    assert "var cannot be used" in errors
+    assert "var/stack cannot be used" in errors
     assert "Traceback" not in errors

@@ -34,7 +34,9 @@ def lock(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise StoreUnusable(f"{path} is in use by another gateway; one process owns the file") from None
+        raise StoreUnusable(
+            f"{path} is in use by another gateway; one process owns the file: end that one, or set GATEWAY_STORE_URL"
+        ) from None
     except OSError as error:  # a network file system without locks
         os.close(descriptor)
         raise StoreUnusable(f"{path}.lock: {error.strerror}") from None
