@@ -53,8 +53,13 @@ class Size:
 class Report:
     """What was done, and in every list what must not be."""
 
+    size: Size
     made_up: Comparison
     real: Comparison
+    taken: frozenset[str]
+    """The real jobs that the transcriber answered 202 for."""
+    listed: frozenset[str]
+    """Those that it lists in the end, deleted ones too: what `real` compares."""
     updates: int
     """Of the made-up jobs, each counted once."""
     sent: int
@@ -81,9 +86,14 @@ class Report:
     settle_seconds: float
 
     @property
+    def lost(self) -> list[str]:
+        return [f"{job_id} was taken and is gone" for job_id in sorted(self.taken - self.listed)]
+
+    @property
     def faults(self) -> list[str]:
         dead = [f"{self.dead} deliveries are dead"] if self.dead else []
-        return [*self.made_up.faults, *self.real.faults, *self.failed, *dead, *self.setbacks, *self.behind]
+        compared = [*self.made_up.faults, *self.real.faults]
+        return [*compared, *self.lost, *self.failed, *dead, *self.setbacks, *self.behind]
 
 
 class Page:
@@ -187,9 +197,16 @@ class Storm:
         moments = sorted(self._chance.uniform(0, LAST_KILL) for _ in victims)
         for moment, victim in zip(moments, victims, strict=True):
             eventually(lambda moment=moment: self._has_come_to(moment), seconds=LONGEST_SECONDS)
-            self._here.stack[victim].kill()
-            self._kills[victim] += 1
-            self._here.stack.start(victim)
+            self._kill_one(victim)
+
+    def _kill_one(self, victim: str) -> None:
+        """Counted where another process has taken its place. Raises ServiceFailedError if it had died by itself."""
+        service = self._here.stack[victim]
+        service.check()
+        killed = service.pid
+        service.kill()
+        self._here.stack.start(victim)
+        self._kills[victim] += service.pid != killed
 
     def _has_come_to(self, moment: float) -> bool:
         """Raises what a sender has failed with: it would never come to that."""
@@ -217,8 +234,11 @@ class Storm:
         made_up, real = latest(self._told), here.real_jobs()
         views = self._page.views()
         return Report(
+            size=self._size,
             made_up=compare(made_up, here.rows(list(made_up))),
             real=compare(real, here.rows(list(real))),
+            taken=frozenset(self._visitors.taken),
+            listed=frozenset(real),
             updates=sum(len(history.updates) for history in self._told),
             sent=self._producer.tries,
             events=len(here.wires.events),

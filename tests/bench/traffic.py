@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.async_api import Page
 
@@ -17,6 +18,10 @@ class Request:
     method: str
     url: str
 
+    @property
+    def is_upload(self) -> bool:
+        return self.method == "POST" and urlsplit(self.url).path == "/v1/jobs"
+
 
 @dataclass  # without slots: Playwright keeps something beside the methods that it calls
 class Traffic:
@@ -28,6 +33,12 @@ class Traffic:
     """Received, with headers."""
     socket_bytes: int = 0
     """Received, as the page gets them."""
+
+    @property
+    def after_upload(self) -> list[Request]:
+        """All but the first upload, of any method; a second upload is among them."""
+        upload = next((request for request in self.requests if request.is_upload), None)
+        return [request for request in self.requests if request is not upload]
 
     @property
     def polls(self) -> list[Request]:

@@ -172,10 +172,9 @@ class Watching:
                 await asyncio.sleep(0.01)
 
     async def _on_every_page(self, condition: str, argument: int | None = None) -> None:
-        """Polled, and not in every frame: a page that is asked draws."""
-        async with asyncio.TaskGroup() as tasks:
-            for tab in self._tabs:
-                tasks.create_task(tab.wait_for_function(condition, arg=argument, polling=50))
+        """One page after another, and not in every frame: to be asked is work for a page, and so for all of them."""
+        for tab in self._tabs:
+            await tab.wait_for_function(condition, arg=argument, polling=50)
 
     async def _arrivals(self, tab: Page, jobs: int) -> dict[str, Arrival]:
         await tab.wait_for_function(

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,8 @@ from tests.support.waiting import eventually
 NEVER = Odds(**dict.fromkeys(FAULTS, 0.0))
 SEED = 309
 """With which what is kept back is not kept back for long."""
+LATE_SEED = 36
+"""With which the first request is kept back for 0.29 s."""
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Way:
 
 
 @contextmanager
-def way(fault=None):
+def way(fault=None, seed=SEED):
     """On which every request meets the fault."""
     arrived, heard = [], []
 
@@ -51,7 +54,7 @@ def way(fault=None):
         chaos_proxy(
             loop,
             target_port=httpx.URL(url).port,
-            chance=random.Random(SEED),
+            chance=random.Random(seed),
             hear=lambda _request, answer: heard.append(answer.body),
             odds=odds,
         ) as proxy,
@@ -65,6 +68,13 @@ def test_what_is_only_passed_on_arrives_once_and_is_answered(fault):
     with way(fault) as here:
         assert here.post().json() == {"outcome": "applied"}
         assert here.arrived == [b'{"n": 1}']
+
+
+def test_what_is_delayed_is_answered_late():
+    with way("delayed", LATE_SEED) as here:
+        began = time.monotonic()
+        here.post()
+        assert time.monotonic() - began > 0.25
 
 
 def test_what_is_dropped_does_not_arrive_and_is_not_answered():

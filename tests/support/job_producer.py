@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -68,9 +67,6 @@ class JobProducer:
         self._may_go = may_go
         self._chance = chance
         self.tries = 0
-        self.unanswered = 0
-        self.answers: Counter[int] = Counter()
-        """By status."""
 
     async def run(self) -> None:
         queue = iter(self._sending)
@@ -95,9 +91,7 @@ class JobProducer:
         try:
             answer: Message = await wire.ask(self._request(sending), seconds=ANSWER_SECONDS)
         except OSError:
-            self.unanswered += 1
             return False
-        self.answers[answer.status] += 1
         if answer.status not in {200, 429, 503}:
             raise RuntimeError(f"the gateway answered {answer.status}: {answer.body!r}")
         return answer.status == 200

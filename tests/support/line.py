@@ -33,21 +33,35 @@ class Line:
         """All connections are reset, and new ones are refused."""
         self.cut_at = time()
         if self._server is not None:
-            self._server.close()
+            _close(self._server)
+            self._server = None
         for end in self._ends:
             end.transport.abort()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._ends.add(writer)
         try:
             far_reader, far_writer = await asyncio.open_connection(HOST, self.to_port)
         except OSError:
             writer.transport.abort()
+            self._ends.discard(writer)
             return
-        self._ends |= {writer, far_writer}
+        self._ends.add(far_writer)
+        if self._server is None or writer.transport.is_closing():  # it was cut meanwhile
+            writer.transport.abort()
+            far_writer.transport.abort()
         try:
             await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
         finally:
             self._ends -= {writer, far_writer}
+
+
+def _close(server: asyncio.Server) -> None:
+    """At the next step of the loop: a connection that a server has just accepted as it closes would stay open for ever."""
+    loop = server.get_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening.fileno())
+    loop.call_soon(server.close)
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -81,7 +81,8 @@ class RashVisitors:
         self._asking: list[Future[None]] = []
         self.cancels: Counter[str] = Counter()
         """By what the job was when its cancel was answered: the race is won where it is `cancelled`."""
-        self.unanswered = 0
+        self.taken: set[str] = set()
+        """Every job whose upload or retry was answered 202: it must never be gone."""
 
     def meet(self, job_id: str, seconds: float) -> None:
         """Somebody interferes with this job in so many seconds, more or less."""
@@ -122,11 +123,12 @@ class RashVisitors:
             try:
                 answer = await self._client.request(method, path, **content)
             except httpx.TransportError:
-                self.unanswered += 1
                 await asyncio.sleep(self._chance.uniform(0, LONGEST_PAUSE_SECONDS))
                 continue
             if answer.status_code not in understood:
                 raise RuntimeError(f"{method} {path} was answered {answer.status_code}: {answer.text}")
+            if answer.status_code == 202:
+                self.taken.add(answer.json()["jobId"])
             return answer
 
 

@@ -40,8 +40,9 @@ def figure(report: Report) -> Figure:
             "mutations as a write conflict. Then chaos ends, and once "
             "the transcriber's queue and outbox are empty and no delivery of the gateway is pending, every job is read by "
             "`transcriptionJobs:list` and compared in each field with the producer's ledger, or with `GET /v1/jobs/{id}`. A "
-            "sync that failed is an event of the gateway that Convex never answered `applied`, `duplicate` or `stale`. The open "
-            "page is the official Python client, subscribed to a hundred of the jobs all the while. None of this was done with "
+            "real job is gone where its upload or retry was answered 202 and the transcriber lists it no more, not even as "
+            "deleted. A sync that failed is an event of the gateway that Convex never answered `applied`, `duplicate` or "
+            "`stale`. The open page is the official Python client, subscribed to a hundred of the jobs all the while. None of this was done with "
             "the hosted Convex."
         ),
         columns=["what", "number"],
@@ -53,6 +54,9 @@ def figure(report: Report) -> Figure:
 def _claims(report: Report) -> list[Claim]:
     populations = (report.made_up, report.real)
     return [
+        Claim("made-up jobs compared", report.made_up.compared, at_least=report.size.made_up_jobs),
+        Claim("real jobs compared", report.real.compared, at_least=report.size.real_jobs),
+        Claim("jobs that were taken and are gone", len(report.lost), at_most=0),
         Claim("rows that differ", sum(len(one.differing) for one in populations), at_most=0),
         Claim("rows missing", sum(len(one.missing) for one in populations), at_most=0),
         Claim("deleted jobs shown", sum(len(one.deleted_visible) for one in populations), at_most=0),

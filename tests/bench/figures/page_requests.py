@@ -80,8 +80,8 @@ class Followed:
     """From `completedAt` to its text in the DOM."""
 
     def waiting(self) -> list[float]:
-        """Seconds from the upload to each request after it."""
-        return [request.at - self.began for request in self.traffic.requests if request.method != "POST"]
+        """Seconds from the upload to each request besides it."""
+        return [request.at - self.began for request in self.traffic.after_upload]
 
     def needless(self) -> int:
         """Requests after the text was there."""
@@ -93,6 +93,10 @@ def measure(place: Place) -> Figure:
     folder = place.folder / "page-requests"
     with product(folder) as (running, groq):
         followed = asyncio.run(follow(running, groq, folder / "page", seconds=seconds, cut_share=CUT_SHARE))
+    return figure(followed, seconds)
+
+
+def figure(followed: Mapping[str, Followed], seconds: float) -> Figure:
     baseline = len(followed[POLLING].waiting())
     fewer = {name: 100 * (1 - len(one.waiting()) / baseline) for name, one in followed.items()}
     return Figure(
@@ -240,8 +244,8 @@ def _how(seconds: float) -> str:
         f"answers after {seconds:.0f} s. Three are the product's page, built by vite as for a deployment, with its own "
         "intervals. Of two of them the connection to Convex is cut after half of the job's time, "
         "and refused from then on; of one of these it is taken again after a sixth of the job's time. The fourth polls: "
-        f"`GET /v1/jobs/{{id}}` every {POLL_SECONDS} s. Requests are those that the browser sends over HTTP after the "
-        "upload, to the API and to Convex: polls, and its own preflights before them. WebSockets are those "
+        f"`GET /v1/jobs/{{id}}` every {POLL_SECONDS} s. Requests are those that the browser sends over HTTP besides the "
+        "upload itself, of any method and to any address: polls, and its own preflights before them. WebSockets are those "
         "begun after the upload, the refused ones too. Bytes are those received, all in all. Late is from "
         f"`completedAt` to the text in the DOM. Each page is watched for another {QUIET_SECONDS:.0f} s. "
         "Groq tells of no progress, so that a live page hears nothing for a minute, and may ask the API once "
