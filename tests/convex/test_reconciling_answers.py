@@ -224,14 +224,13 @@ def test_a_function_that_fails_is_quoted_and_not_called_again() -> None:
 
 
 def test_the_jobs_that_an_answer_left_out_are_asked_for_until_none_comes() -> None:
-    jobs = [JOB | {"jobId": f"a-job-of-a-script-000{number}"} for number in range(4)]
-    shown = [Answer({"value": given}) for given in (jobs[:2], jobs[2:3], [])]
-    with scripted(
-        list=[Answer(PAGE | {"items": jobs}), Answer(EMPTY)], job=[Answer(jobs[3])], query=shown
-    ) as script:
+    jobs = [JOB | {"jobId": f"a-job-of-a-script-000{number}"} for number in range(9)]
+    shown = [Answer({"value": [job]}) for job in jobs[:8]] + [Answer({"value": []})]  # more than looks
+    listed = [Answer(PAGE | {"items": jobs}), Answer(EMPTY)]
+    with scripted(list=listed, job=[Answer(jobs[8])], query=shown) as script:
         ended = script.compare()
-    assert (ended.code, ended.err) == (1, f"{jobs[3]['jobId']} is not in Convex\n")
-    assert ended.last == "4 jobs: 3 the same, 1 different"
+    assert (ended.code, ended.err) == (1, f"{jobs[8]['jobId']} is not in Convex\n")
+    assert ended.last == "9 jobs: 8 the same, 1 different"
 
 
 def test_zero_is_zero_with_and_without_a_sign() -> None:
