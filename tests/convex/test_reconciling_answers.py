@@ -225,10 +225,12 @@ def test_a_function_that_fails_is_quoted_and_not_called_again() -> None:
 
 def test_the_jobs_that_an_answer_left_out_are_asked_for_until_none_comes() -> None:
     jobs = [JOB | {"jobId": f"a-job-of-a-script-000{number}"} for number in range(9)]
-    shown = [Answer({"value": [job]}) for job in jobs[:8]] + [Answer({"value": []})]  # more than looks
+    shown = [Answer({"value": [job]}) for job in jobs[:8]] + [Answer({"value": []})]
     listed = [Answer(PAGE | {"items": jobs}), Answer(EMPTY)]
     with scripted(list=listed, job=[Answer(jobs[8])], query=shown) as script:
         ended = script.compare()
+        asked = [name for name, _ in script.asked]
+    assert asked[: asked.index("job")].count("query") == 9  # at the first look
     assert (ended.code, ended.err) == (1, f"{jobs[8]['jobId']} is not in Convex\n")
     assert ended.last == "9 jobs: 8 the same, 1 different"
 
