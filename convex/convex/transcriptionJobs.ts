@@ -1,6 +1,7 @@
-import { ConvexError, v } from "convex/values";
+import type { UserIdentity } from "convex/server";
+import { ConvexError, getDocumentSize, v } from "convex/values";
 import { internal } from "./_generated/api";
-import { internalMutation, mutation, query } from "./_generated/server";
+import { internalMutation, mutation, query, type QueryCtx } from "./_generated/server";
 import {
   ANONYMOUS,
   findRow,
@@ -8,13 +9,17 @@ import {
   isOurs,
   isRegistrationRequired,
   isVisible,
+  type AnyRow,
 } from "./transcription/access";
 import { JOB_ID } from "./transcription/jobUpdate";
 import { registration, rowOf, toJob } from "./transcription/row";
-import { job, jobUpdate } from "./transcription/tables";
+import { job, jobUpdate, type TranscriptionJob } from "./transcription/tables";
 
-/** With whole jobs of ordinary length this stays far below what one query may read (16 MiB). */
 const LIST_LIMIT = 100;
+/** Half of what one query may read. */
+const LIST_BYTES = 8 * 1024 * 1024;
+/** What a row counts at the least, so that many small ones are not more than one query may read (32,000). */
+const LEAST_ROW_BYTES = 1024;
 const EXPIRED_BATCH = 200;
 
 /** The job, or null: unknown, deleted, or (for a signed-in caller) somebody else's. */
@@ -29,7 +34,8 @@ export const get = query({
 
 /**
  * The visible ones of these jobs, in the order asked for, each once; without `jobIds` the
- * signed-in caller's latest jobs, newest first (nobody signed in: none). At most 100.
+ * signed-in caller's latest jobs, newest first (nobody signed in: none). At most 100, and of
+ * very long ones only the first that fit into 8 MiB: ask for the others without these.
  */
 export const list = query({
   args: { jobIds: v.optional(v.array(v.string())) },
@@ -38,12 +44,10 @@ export const list = query({
     const identity = await ctx.auth.getUserIdentity();
     if (jobIds === undefined) {
       if (identity === null) return [];
-      const rows = await ctx.db
+      const own = ctx.db
         .query("transcriptionJobs")
-        .withIndex("by_userId", (q) => q.eq("userId", identity.subject))
-        .order("desc")
-        .take(LIST_LIMIT);
-      return rows.filter((row) => isVisible(row, identity)).map(toJob);
+        .withIndex("by_userId", (q) => q.eq("userId", identity.subject));
+      return await firstVisible(own.order("desc"), identity);
     }
     const unique = [...new Set(jobIds)];
     if (unique.length > LIST_LIMIT) {
@@ -52,14 +56,14 @@ export const list = query({
         message: `${unique.length} job ids were asked for; at most ${LIST_LIMIT} can be.`,
       });
     }
-    const rows = await Promise.all(unique.map((jobId) => findRow(ctx, jobId)));
-    return rows.filter((row) => isVisible(row, identity)).map(toJob);
+    return await firstVisible(rowsOf(ctx, unique), identity);
   },
 });
 
 /**
  * Notes a job that the page is about to send to the API, so that it is shown at once.
- * Repeating it changes nothing. Refused with `invalid_job_id`, `owner_mismatch`, and with
+ * Repeating it changes nothing. Refused with `invalid_job_id`, with `owner_mismatch` where the row
+ * is another user's or none of ours, and with
  * `unauthenticated` where only registered jobs are taken and nobody is signed in.
  */
 export const register = mutation({
@@ -80,8 +84,8 @@ export const register = mutation({
     if (existing === null) {
       const userId = identity?.subject ?? ANONYMOUS;
       await ctx.db.insert("transcriptionJobs", registration(jobId, userId, Date.now()));
-    } else if (isOurs(existing) && isOfAnother(existing, identity)) {
-      throw new ConvexError({ code: "owner_mismatch", message: "This job id is another user's." });
+    } else if (!isOurs(existing) || isOfAnother(existing, identity)) {
+      throw new ConvexError({ code: "owner_mismatch", message: "This job id is not yours." });
     }
     return null;
   },
@@ -90,7 +94,7 @@ export const register = mutation({
 /**
  * Makes the row what the update says, if its `sequence` is higher than the row's: nothing
  * else decides, so updates of one job may come in any order and any number of times. A row
- * that is not ours has none, and any update replaces it.
+ * that is not ours has none, and any update replaces it, but where only registered jobs are taken.
  */
 export const applyUpdate = internalMutation({
   args: { update: jobUpdate },
@@ -103,19 +107,18 @@ export const applyUpdate = internalMutation({
   ),
   handler: async (ctx, { update }) => {
     const existing = await findRow(ctx, update.jobId);
-    if (existing === null) {
+    if (existing === null || !isOurs(existing)) {
       if (isRegistrationRequired()) return "unknown_job" as const;
-      await ctx.db.insert("transcriptionJobs", rowOf(update, Date.now()));
-      return "applied" as const;
-    }
-    if (isOurs(existing)) {
+    } else {
       // Nobody was signed in when the page registered it: the API's word decides whose it is.
       const unclaimed = existing.sequence === 0 && existing.userId === ANONYMOUS;
       if (existing.userId !== update.userId && !unclaimed) return "owner_mismatch" as const;
       if (update.sequence === existing.sequence) return "duplicate" as const;
       if (update.sequence < existing.sequence) return "stale" as const;
     }
-    await ctx.db.replace("transcriptionJobs", existing._id, rowOf(update, Date.now()));
+    const row = rowOf(update, Date.now());
+    if (existing === null) await ctx.db.insert("transcriptionJobs", row);
+    else await ctx.db.replace("transcriptionJobs", existing._id, row);
     return "applied" as const;
   },
 });
@@ -136,3 +139,27 @@ export const removeExpired = internalMutation({
     return null;
   },
 });
+
+/** One after another: none is read that is not asked for. */
+async function* rowsOf(ctx: QueryCtx, jobIds: string[]): AsyncGenerator<AnyRow> {
+  for (const jobId of jobIds) {
+    const row = await findRow(ctx, jobId);
+    if (row !== null) yield row;
+  }
+}
+
+/** What is not visible is read as well, and counts. */
+async function firstVisible(
+  rows: AsyncIterable<AnyRow>,
+  identity: UserIdentity | null,
+): Promise<TranscriptionJob[]> {
+  const jobs: TranscriptionJob[] = [];
+  let room = LIST_BYTES;
+  for await (const row of rows) {
+    room -= Math.max(getDocumentSize(row), LEAST_ROW_BYTES);
+    if (room < 0) break;
+    if (isVisible(row, identity)) jobs.push(toJob(row));
+    if (jobs.length === LIST_LIMIT) break;
+  }
+  return jobs;
+}

@@ -3,7 +3,14 @@
  * rule (a higher `sequence` wins) makes it safe at any time, beside live updates, and twice.
  */
 import { atMost } from "./reconcile/at-most.mjs";
-import { address, key, patience, readOptions, run, UsageError } from "./reconcile/command-line.mjs";
+import {
+  address,
+  key,
+  patienceOf,
+  readOptions,
+  run,
+  UsageError,
+} from "./reconcile/command-line.mjs";
 import { Counts } from "./reconcile/counts.mjs";
 import { Stop } from "./reconcile/patience.mjs";
 import { CURSOR, FIRST_CURSOR, Transcriber } from "./reconcile/transcriber.mjs";
@@ -26,17 +33,17 @@ await run(USAGE, async () => {
     "dry-run": { type: "boolean", default: false },
     cursor: { type: "string", default: FIRST_CURSOR },
   });
-  const patienceMs = patience(options.patience);
+  const patience = patienceOf(options.patience);
   const cursor = String(options.cursor);
   if (!CURSOR.test(cursor)) throw new UsageError("--cursor has to be one that was printed here.");
   const transcriber = new Transcriber({
     url: address("api", options.api),
     key: key("TRANSCRIBER_API_KEY"),
-    patienceMs,
+    patience,
   });
   const url = address("site", options.site);
   if (options["dry-run"]) return await count(transcriber.pages(cursor));
-  const webhook = new Webhook({ url, key: key("TRANSCRIPTION_WEBHOOK_KEY"), patienceMs });
+  const webhook = new Webhook({ url, key: key("TRANSCRIPTION_WEBHOOK_KEY"), patience });
   return await postAll(transcriber.pages(cursor), cursor, webhook);
 });
 

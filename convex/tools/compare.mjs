@@ -1,7 +1,7 @@
 /** `npm run compare`: reads every job from both sides and names those whose row is not what the API says. */
 import { setTimeout as wait } from "node:timers/promises";
 import { atMost } from "./reconcile/at-most.mjs";
-import { address, key, patience, readOptions, run } from "./reconcile/command-line.mjs";
+import { address, key, patienceOf, readOptions, run } from "./reconcile/command-line.mjs";
 import { Deployment } from "./reconcile/deployment.mjs";
 import { differenceOf } from "./reconcile/differences.mjs";
 import { FIRST_CURSOR, Transcriber } from "./reconcile/transcriber.mjs";
@@ -21,13 +21,13 @@ const BATCH_JOBS = 100;
 
 await run(USAGE, async () => {
   const options = readOptions({ api: { type: "string" }, convex: { type: "string" } });
-  const patienceMs = patience(options.patience);
+  const patience = patienceOf(options.patience);
   const transcriber = new Transcriber({
     url: address("api", options.api),
     key: key("TRANSCRIBER_API_KEY"),
-    patienceMs,
+    patience,
   });
-  const deployment = new Deployment({ url: address("convex", options.convex), patienceMs });
+  const deployment = new Deployment({ url: address("convex", options.convex), patience });
   const { seen, different } = await compareAll(transcriber, deployment);
   const still = await lookAgain(different, transcriber, deployment);
   for (const [jobId, difference] of still) console.error(`${jobId} ${difference}`);

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.reconciling import ALL, Sides, finish, sides
+from tests.support.reconciling import ALL, Sides, finish, held_api, sides
 
 APPLIED = f"{ALL} jobs: {ALL} applied, 0 duplicate, 0 stale, 0 refused: done"
 
@@ -42,34 +42,42 @@ def test_a_dry_run_counts_the_jobs_and_posts_none(both: Sides) -> None:
 
 def test_a_later_page_is_where_a_printed_cursor_begins(both: Sides) -> None:
     pages = cursors(both.backfill().out)
-    assert len(pages) == 3  # 226 jobs in pages of 100, then the deleted ones
+    assert len(pages) == 12  # 226 jobs in pages of 20, then the deleted ones
     both.empty_convex()
-    ended = both.backfill("--cursor", pages[1])
+    ended = both.backfill("--cursor", pages[9])
     assert ended.last == "34 jobs: 34 applied, 0 duplicate, 0 stale, 0 refused: done"
 
 
-def test_a_backend_that_is_killed_and_started_again_is_waited_for(both: Sides) -> None:
-    running = both.start_backfill()
-    assert running.stdout is not None
-    first_page = running.stdout.readline()
-    both.journey.stack["convex"].kill()
-    both.journey.stack.start("convex")
-    ended = finish(running)
+def test_a_backend_that_is_killed_in_the_middle_and_started_again_is_waited_for(both: Sides) -> None:
+    with held_api(both.api_url) as held:
+        running = both.start_backfill("--api", held.url)
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline().startswith("20 jobs: 20 applied")
+        both.journey.stack["convex"].kill()
+        held.go_on()
+        said = running.stderr.readline()
+        both.journey.stack.start("convex")
+        ended = finish(running)
+    assert said.startswith(f"{both.site_url} does not answer: ")
+    assert said.endswith("; trying for up to 300 s\n")
     assert (ended.code, ended.err) == (0, "")
-    assert len(cursors(first_page)) == 1
     assert is_the_same(both)
 
 
-def test_a_run_that_lost_the_backend_says_where_to_go_on(both: Sides) -> None:
-    running = both.start_backfill("--patience", "1")
-    assert running.stdout is not None
-    assert running.stdout.readline()
-    both.journey.stack["convex"].kill()
-    ended = finish(running)
+def test_a_run_that_lost_the_backend_in_the_middle_says_where_to_go_on(both: Sides) -> None:
+    with held_api(both.api_url) as held:
+        running = both.start_backfill("--api", held.url, "--patience", "1")
+        assert running.stdout is not None
+        first = cursors(running.stdout.readline())
+        both.journey.stack["convex"].kill()
+        held.go_on()
+        ended = finish(running)
     assert ended.code == 1
     assert f"{both.site_url} does not answer: " in ended.err
+    assert cursors(ended.err) == first
     both.journey.stack.start("convex")
-    assert both.backfill("--cursor", cursors(ended.err)[-1]).code == 0
+    assert both.backfill("--cursor", *first).code == 0
     assert is_the_same(both)
 
 

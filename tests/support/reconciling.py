@@ -3,6 +3,7 @@
 import itertools
 import os
 import subprocess
+import threading
 import wave
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,14 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from tests.support.groq_server import Answer, GroqServer, error, groq_server
+from tests.support.live_server import live_server
 from tests.support.product import Journey, journey
 from tests.support.waiting import eventually
 
 CONVEX = Path(__file__).parents[2] / "convex"
 API_KEY = "key-of-the-api"
-COMPLETED, OF_EACH_OTHER = 210, 8  # of the API that the tests share: more than two of its pages
+COMPLETED, OF_EACH_OTHER = 210, 8  # of the API that the tests share: a dozen of its pages
 ALL = COMPLETED + 3 * OF_EACH_OTHER
 _numbers = itertools.count()
 
@@ -121,6 +128,36 @@ class Sides:
             headers={"Authorization": f"Bearer {API_KEY}"},
         )
         return dict(answer.raise_for_status().json())
+
+
+class HeldApi:
+    """The transcription API, but that every page after the first is held until `go_on`."""
+
+    def __init__(self, api_url: str) -> None:
+        self.url = ""
+        self.app = Starlette(routes=[Route("/v1/jobs", self._page)])
+        self._api_url = api_url
+        self._is_first = True
+        self._may_go_on = threading.Event()
+
+    def go_on(self) -> None:
+        self._may_go_on.set()
+
+    async def _page(self, request: Request) -> Response:
+        if not self._is_first:
+            await run_in_threadpool(self._may_go_on.wait, 60)
+        self._is_first = False
+        headers = {"Authorization": request.headers["Authorization"]}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            page = await client.get(f"{self._api_url}/v1/jobs", params=request.query_params, headers=headers)
+        return Response(page.content, page.status_code, media_type="application/json")
+
+
+@contextmanager
+def held_api(api_url: str) -> Iterator[HeldApi]:
+    held = HeldApi(api_url)
+    with live_server(held.app) as held.url:
+        yield held
 
 
 def start(command: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:

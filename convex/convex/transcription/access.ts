@@ -7,7 +7,7 @@ import { env, type QueryCtx } from "../_generated/server";
 export const ANONYMOUS = "anonymous";
 
 /** What is in the table, also where an app had rows of its own in it before. */
-type AnyRow = Doc<"transcriptionJobs">;
+export type AnyRow = Doc<"transcriptionJobs">;
 type Row = Extract<AnyRow, { sequence: number }>;
 export type JobRow = Exclude<Row, { status: "deleted" }>;
 

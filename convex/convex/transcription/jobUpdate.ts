@@ -108,7 +108,7 @@ function string(value: unknown, name: string, { min = 0, max = Infinity }: Range
   if (typeof value !== "string" || length < min || length > max) {
     throw invalid(name, max === Infinity ? "a string" : `a string of ${min} to ${max} characters`);
   }
-  if (!value.isWellFormed()) throw invalid(name, "well-formed Unicode");
+  if (/\p{Surrogate}/u.test(value)) throw invalid(name, "well-formed Unicode");
   return value;
 }
 

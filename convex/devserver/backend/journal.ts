@@ -117,11 +117,23 @@ function apply(documents: Map<string, Document>, line: Line): void {
  */
 function rewrite(file: string, documents: Iterable<Document>): number {
   const next = `${file}.next`;
-  const lines = [HEADER, ...[...documents].map((document) => encode({ [document._id]: document }))];
-  fs.writeFileSync(next, `${lines.join("\n")}\n`, { flush: true });
   const descriptor = fs.openSync(next, "a");
-  fs.renameSync(next, file);
-  return descriptor;
+  try {
+    fs.ftruncateSync(descriptor); // what a crash left
+    const lines = [
+      HEADER,
+      ...[...documents].map((document) => encode({ [document._id]: document })),
+    ];
+    fs.writeFileSync(descriptor, `${lines.join("\n")}\n`);
+    fs.fsyncSync(descriptor);
+    fs.renameSync(next, file);
+    return descriptor;
+  } catch (error) {
+    // On a disk that is full the unfinished one takes the room that the old one needs to grow.
+    fs.closeSync(descriptor);
+    fs.rmSync(next);
+    throw error;
+  }
 }
 
 function limitFor(size: number): number {

@@ -9,18 +9,51 @@ type Holder = { pid: number; startedAt: string | null };
  * a killed process left behind is taken over.
  */
 export function lock(file: string): () => void {
-  const path = `${file}.lock`;
-  const holder = holderOf(path);
-  if (holder !== null && isAlive(holder)) {
-    throw new Error(
-      `${file} is in use by process ${holder.pid}: end that, or set CONVEX_DATA_FILE to another. ` +
-        `If that process is no Convex backend, remove ${path}.`,
-    );
+  return take(`${file}.lock`, file);
+}
+
+/**
+ * Of several who find a lock left behind, one may remove it: who has the lock of that lock, taken
+ * in the same way. A process that was killed with it makes this go one deeper.
+ */
+function take(path: string, file: string): () => void {
+  if (!create(path)) {
+    refuseIfHeld(path, file);
+    const giveBack = take(`${path}.lock`, file);
+    try {
+      refuseIfHeld(path, file); // somebody may have taken it over meanwhile
+      fs.rmSync(path, { force: true });
+      if (!create(path)) throw new Error(`${file} is in use: another backend was faster.`);
+    } finally {
+      giveBack();
+    }
   }
-  fs.rmSync(path, { force: true });
-  const own: Holder = { pid: process.pid, startedAt: startOf(process.pid) };
-  fs.writeFileSync(path, JSON.stringify(own), { flag: "wx" });
   return () => fs.rmSync(path, { force: true });
+}
+
+/** False where there is one. It appears with all that is in it. */
+function create(path: string): boolean {
+  const own: Holder = { pid: process.pid, startedAt: startOf(process.pid) };
+  const prepared = `${path}.${process.pid}`;
+  fs.writeFileSync(prepared, JSON.stringify(own));
+  try {
+    fs.linkSync(prepared, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    return false;
+  } finally {
+    fs.rmSync(prepared);
+  }
+}
+
+function refuseIfHeld(path: string, file: string): void {
+  const holder = holderOf(path);
+  if (holder === null || !isAlive(holder)) return;
+  throw new Error(
+    `${file} is in use by process ${holder.pid}: end that, or set CONVEX_DATA_FILE to another. ` +
+      `If that process is no Convex backend, remove ${path}.`,
+  );
 }
 
 /** null where there is no lock, or what a crash left of one. */

@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import path from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { Journal, readDocuments } from "../../devserver/backend/journal";
 import { temporaryFile } from "./support";
@@ -63,6 +64,32 @@ test("a disk that is full leaves the file as it was, and says so", async () => {
   expect(Object.keys(open(file).documents)).toEqual(["a", "c"]);
 });
 
+/** The disk is full once, in the middle of a new file. */
+function fillDisk(): void {
+  const write = vi.spyOn(fs, "writeFileSync").mockImplementationOnce((target, text) => {
+    fs.appendFileSync(target, (text as string).slice(0, 60));
+    throw new Error("ENOSPC");
+  });
+  onTestFinished(() => write.mockRestore());
+}
+
+test("a start on a disk that is full leaves the file as it was and nothing beside it", async () => {
+  const file = await temporaryFile();
+  open(file).journal.append({ a: document("a") });
+  const before = fs.readFileSync(file, "utf8");
+  fillDisk();
+  expect(() => Journal.begin(file, readDocuments(file))).toThrow("ENOSPC");
+  expect(fs.readFileSync(file, "utf8")).toBe(before);
+  expect(fs.readdirSync(path.dirname(file))).toEqual([path.basename(file)]);
+});
+
+test("what a crash left of a new file is not in the next one", async () => {
+  const file = await temporaryFile();
+  fs.writeFileSync(`${file}.next`, `${HEADER}\n{"put":[`.repeat(9));
+  open(file);
+  expect(fs.readFileSync(file, "utf8")).toBe(`${HEADER}\n`);
+});
+
 describe("a file that grows by what replaces what is in it", () => {
   const MIB = 1024 * 1024;
   const write = (journal: Journal, round: number) => {
@@ -82,6 +109,18 @@ describe("a file that grows by what replaces what is in it", () => {
     }
     journal.append({ b: document("b") });
     expect([...readDocuments(file).keys()]).toEqual(["a", "b"]);
+  });
+
+  test("grows on where the disk is full, and nothing is left beside it", async () => {
+    const said = vi.spyOn(console, "error").mockImplementation(() => {});
+    onTestFinished(() => said.mockRestore());
+    const file = await temporaryFile();
+    const { journal } = open(file);
+    fillDisk();
+    for (let round = 0; round < 20; round++) write(journal, round);
+    expect(said.mock.calls).toEqual([[`${file} cannot be made smaller: ENOSPC`]]);
+    expect(fs.readdirSync(path.dirname(file))).toEqual([path.basename(file)]);
+    expect(readDocuments(file).get("a")?.text).toMatch(/^19 /);
   });
 
   test("grows on where it cannot be rewritten, and says so once in a while", async () => {

@@ -1,5 +1,9 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
-import { expect, test } from "vitest";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, onTestFinished, test } from "vitest";
 import { lock } from "../../devserver/backend/lock";
 import { startServer, temporaryFile } from "./support";
 
@@ -37,3 +41,34 @@ test.each(["", "{", "null", "[]", '{"pid":"x"}', "\0"])(
     lock(file)();
   },
 );
+
+const LOCKER = fileURLToPath(new URL("locker.mjs", import.meta.url));
+const ROUNDS = 300;
+
+const answer = async (locker: ChildProcess) => ((await once(locker, "message")) as [boolean])[0];
+
+async function startLocker(): Promise<ChildProcess> {
+  const locker = fork(LOCKER);
+  onTestFinished(() => void locker.kill("SIGKILL"));
+  await answer(locker);
+  return locker;
+}
+
+test("of two that find a lock left behind, one takes it over, and nothing of it stays", async () => {
+  const lockers = await Promise.all([startLocker(), startLocker()]);
+  const file = await temporaryFile();
+  const startedAt = "before the machine was started again 4711";
+  const left = JSON.stringify({ pid: living, startedAt });
+  for (let round = 0; round < ROUNDS; round++) {
+    const one = `${file}.${round}`;
+    fs.writeFileSync(`${one}.lock`, left);
+    const answers = Promise.all(lockers.map(answer));
+    for (const locker of lockers) locker.send(one);
+    expect(await answers, `round ${round}`).toSatisfy(
+      (taken: boolean[]) => taken.filter(Boolean).length === 1,
+    );
+    const { pid } = JSON.parse(fs.readFileSync(`${one}.lock`, "utf8")) as { pid: number };
+    expect(lockers.map((locker) => locker.pid)).toContain(pid);
+  }
+  expect(fs.readdirSync(path.dirname(file))).toHaveLength(ROUNDS);
+});

@@ -97,6 +97,76 @@ describe("list", () => {
     expect(await t.query(list, {})).toEqual([]);
   });
 
+  test("without ids gives the own jobs behind a hundred deleted ones", async () => {
+    const t = await threeJobs();
+    for (let number = 0; number < 110; number++) {
+      const jobId = `deleted-${number}`;
+      await post(t, completedJob({ jobId, userId: "ada", status: "deleted", result: null }));
+    }
+    expect(ids(await ada(t).query(list, {}))).toEqual(["three", "one"]);
+  });
+
+  test("without ids gives at most 100", async () => {
+    const t = startBackend();
+    for (let number = 0; number < 101; number++) {
+      await post(t, completedJob({ jobId: `job-${number}`, userId: "ada" }));
+    }
+    const given = ids(await ada(t).query(list, {}));
+    expect([given.length, given.at(-1)]).toEqual([100, "job-1"]);
+  });
+
+  test("without ids looks behind thousands of deleted ones, not behind all there may be", async () => {
+    const t = await threeJobs();
+    const tombstone = { userId: "ada", status: "deleted" as const, sequence: 5, updatedAt: 1 };
+    const deleteMore = (count: number) =>
+      t.run(async (ctx) => {
+        for (let number = 0; number < count; number++) {
+          await ctx.db.insert("transcriptionJobs", { ...tombstone, jobId: "deleted" });
+        }
+      });
+    await deleteMore(4_000);
+    expect(ids(await ada(t).query(list, {}))).toEqual(["three", "one"]);
+    await deleteMore(4_200);
+    expect(await ada(t).query(list, {})).toEqual([]);
+  }, 20_000);
+
+  describe("of more than one query may read", () => {
+    async function longJobs(count: number) {
+      const t = startBackend();
+      const { result } = completedJob();
+      const text = "x".repeat(900_000);
+      const jobIds = Array.from({ length: count }, (_, number) => `long-${number}`);
+      for (const jobId of jobIds) {
+        const long = result && { ...result, text };
+        await post(t, completedJob({ jobId, userId: "ada", result: long }));
+      }
+      return { t, jobIds };
+    }
+
+    test("gives the first in the order asked for, and the others when they are asked for", async () => {
+      const { t, jobIds } = await longJobs(20);
+      const left = new Set(jobIds.toReversed());
+      const rounds: string[][] = [];
+      while (left.size > 0 && rounds.length < 20) {
+        const given = ids(await t.query(list, { jobIds: [...left] }));
+        rounds.push(given);
+        given.forEach((jobId) => left.delete(jobId));
+      }
+      expect(rounds.map(({ length }) => length)).toEqual([9, 9, 2]);
+      expect(rounds.flat()).toEqual(jobIds.toReversed());
+    });
+
+    test("without ids gives the newest", async () => {
+      const { t, jobIds } = await longJobs(20);
+      expect(ids(await ada(t).query(list, {}))).toEqual(jobIds.toReversed().slice(0, 9));
+    });
+
+    test("counts what is another's, which is read as well", async () => {
+      const { t, jobIds } = await longJobs(20);
+      expect(await eve(t).query(list, { jobIds })).toEqual([]);
+    });
+  });
+
   test("of more than 100 ids is refused", async () => {
     const jobIds = Array.from({ length: 101 }, (_, index) => `job-${index}`);
     expect(await refusalOf(startBackend().query(list, { jobIds }))).toBe("too_many");
@@ -174,6 +244,14 @@ describe("where registration is required", () => {
       expect(await post(t, job)).toMatchObject({ status: 200, body: { outcome: "applied" } });
     },
   );
+
+  test("a job whose deletion comes first is refused, and leaves nothing", async () => {
+    vi.stubEnv("TRANSCRIPTION_REQUIRE_REGISTRATION", "true");
+    const t = startBackend();
+    const deleted = completedJob({ status: "deleted", result: null });
+    expect(await post(t, deleted)).toMatchObject({ status: 404, body: { code: "unknown_job" } });
+    expect(await t.run((ctx) => ctx.db.query("transcriptionJobs").collect())).toEqual([]);
+  });
 
   test("nobody registers without signing in", async () => {
     vi.stubEnv("TRANSCRIPTION_REQUIRE_REGISTRATION", "true");

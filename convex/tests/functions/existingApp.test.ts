@@ -63,7 +63,7 @@ describe("an app that takes the functions in as docs/convex.md says", () => {
   });
 
   test("uploads its own modules and the ones of this project", { timeout: SLOW_MS }, async () => {
-    const run = await runConvex(["deploy", "--yes", "--typecheck", "disable"], { directory });
+    const run = await runConvex(["deploy", "--yes"], { directory });
     expect({ code: run.code, finished: run.finished }, run.output).toEqual({
       code: 0,
       finished: true,

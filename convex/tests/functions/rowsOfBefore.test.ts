@@ -2,7 +2,8 @@
 /** An app whose table `transcriptionJobs` has rows of another shape: docs/convex.md says what to do. */
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { ConvexError } from "convex/values";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { api, internal } from "../../convex/_generated/api";
 import { runConvex } from "../../tools/deployment-stub.mjs";
 import { completedJob, JOB_ID, post, useConfiguredEnvironment, type Backend } from "./support";
@@ -55,14 +56,29 @@ test("the wider table has no type fault", { timeout: SLOW_MS }, () => {
   expect(typeFaults(directory)).toBe("");
 });
 
-test("a row of before is not shown, and neither a registration nor the cron changes it", async () => {
+test("a row of before is not shown, and the cron does not remove it", async () => {
   const t = await withRowOfBefore();
-  await t
-    .withIdentity({ subject: "ada" })
-    .mutation(api.transcriptionJobs.register, { jobId: JOB_ID });
   await t.mutation(internal.transcriptionJobs.removeExpired, {});
   expect(await t.query(api.transcriptionJobs.get, { jobId: JOB_ID })).toBeNull();
   expect(await t.query(api.transcriptionJobs.list, { jobIds: [JOB_ID] })).toEqual([]);
+  expect(await rowsOf(t)).toMatchObject([{ jobId: JOB_ID, state: "done" }]);
+});
+
+test("nobody registers the job of a row of before, and the row stays", async () => {
+  const t = await withRowOfBefore();
+  for (const caller of [t, t.withIdentity({ subject: "ada" })]) {
+    const refused = caller.mutation(api.transcriptionJobs.register, { jobId: JOB_ID });
+    await expect(refused).rejects.toThrow(ConvexError);
+    await expect(refused).rejects.toMatchObject({ data: { code: "owner_mismatch" } });
+  }
+  expect(await rowsOf(t)).toMatchObject([{ jobId: JOB_ID, state: "done" }]);
+});
+
+test("where registration is required no update replaces a row of before: nobody registered it", async () => {
+  vi.stubEnv("TRANSCRIPTION_REQUIRE_REGISTRATION", "true");
+  const t = await withRowOfBefore();
+  const job = completedJob({ userId: "ada" });
+  expect(await post(t, job)).toMatchObject({ status: 404, body: { code: "unknown_job" } });
   expect(await rowsOf(t)).toMatchObject([{ jobId: JOB_ID, state: "done" }]);
 });
 

@@ -25,7 +25,7 @@ test(
       const file = path.join(directory, "convex/auth.config.ts");
       await writeFile(file, CONFIGURATION.exec(text)?.[1] ?? "");
       expect(typeFaults(directory)).toBe("");
-      const run = await runConvex(["deploy", "--yes", "--typecheck", "disable"], { directory });
+      const run = await runConvex(["deploy", "--yes"], { directory });
       expect(run.code, run.output).toBe(0);
       expect(faultsOf(run.pushed, ["auth.config.js"])).toEqual([]);
     });

@@ -11,6 +11,8 @@ import type { Backend } from "./support";
 const PROJECT = path.resolve(import.meta.dirname, "../..");
 const REPOSITORY = path.dirname(PROJECT);
 const APP = path.join(import.meta.dirname, "existingApp");
+/** What `convex init` writes into an app. */
+const TEMPLATE = "node_modules/convex/dist/esm/cli/codegen_templates/tsconfig.js";
 const SECTION = /^## Into an app that has Convex functions$(.*?)^## /ms;
 const BLOCK = /^```(\w+)\n(.*?)^```$/gms;
 
@@ -39,13 +41,15 @@ export async function ownFile(name: string): Promise<string | null> {
   return await readFile(path.join(APP, name), "utf8").catch(() => null);
 }
 
-/** The app after the section's first command and with the section's files. */
+/**
+ * The app after the section's first command and with the section's files. Its functions are
+ * compiled with what Convex's own command gives an app, not with this project's settings.
+ */
 export async function takeIn({ commands, files }: Instructions): Promise<string> {
   const directory = await mkdtemp(path.join(os.tmpdir(), "existing-app-"));
   await cp(APP, directory, { recursive: true });
-  for (const name of ["package.json", "tsconfig.json"]) {
-    await cp(path.join(PROJECT, name), path.join(directory, name));
-  }
+  await cp(path.join(PROJECT, "package.json"), path.join(directory, "package.json"));
+  await writeFile(path.join(directory, "convex/tsconfig.json"), await templateOfConvex());
   await symlink(path.join(PROJECT, "node_modules"), path.join(directory, "node_modules"));
   const env = { PATH: process.env.PATH, GATEWAY: REPOSITORY };
   execFileSync("sh", ["-euc", commands[0] ?? "false"], { cwd: directory, env });
@@ -53,11 +57,22 @@ export async function takeIn({ commands, files }: Instructions): Promise<string>
   return directory;
 }
 
-/** What TypeScript has against the app. */
+async function templateOfConvex(): Promise<string> {
+  const { tsconfigCodegen } = (await import(/* @vite-ignore */ path.join(PROJECT, TEMPLATE))) as {
+    tsconfigCodegen: () => string;
+  };
+  return tsconfigCodegen();
+}
+
+/** What TypeScript has against the functions. */
 export function typeFaults(directory: string): string {
   const compiler = path.join(PROJECT, "node_modules/typescript/bin/tsc");
   try {
-    return execFileSync(process.execPath, [compiler, "--noEmit", "-p", directory]).toString();
+    return execFileSync(process.execPath, [
+      compiler,
+      "-p",
+      path.join(directory, "convex"),
+    ]).toString();
   } catch (failure) {
     return String((failure as { stdout: Buffer }).stdout);
   }

@@ -1,6 +1,6 @@
 /** What the commands ask of whoever runs them, and how they end. */
 import { parseArgs } from "node:util";
-import { Stop } from "./patience.mjs";
+import { Patience, Stop } from "./patience.mjs";
 
 /** What was asked for cannot be begun. */
 export class UsageError extends Error {}
@@ -24,25 +24,32 @@ export function readOptions(options) {
 
 /** An address without a slash at its end. @param {string} name @param {unknown} value */
 export function address(name, value) {
-  const text = typeof value === "string" ? value : "";
-  if (!/^https?:$/.test(URL.canParse(text) ? new URL(text).protocol : "")) {
+  const text = String(value);
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new UsageError(`--${name} has to be an address such as https://example.com.`);
   }
-  return text.replace(/\/+$/, "");
+  if (url.username || url.password || url.search || url.hash) {
+    throw new UsageError(`--${name} has to be an address without a user, a password, ? and #.`);
+  }
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
 }
 
 /** @param {string} name of an environment variable */
 export function key(name) {
   const value = process.env[name]?.trim();
   if (!value) throw new UsageError(`${name} is not set: export it, it is not an argument.`);
+  if (!/^[\x21-\x7e]+$/.test(value)) {
+    throw new UsageError(`${name} is no key: it may only have ASCII characters, without spaces.`);
+  }
   return value;
 }
 
 /** How long one request is tried. @param {unknown} seconds */
-export function patience(seconds) {
+export function patienceOf(seconds) {
   const value = Number(seconds);
   if (!(value >= 0)) throw new UsageError("--patience has to be a number of seconds.");
-  return value * 1000;
+  return new Patience(value * 1000);
 }
 
 /**

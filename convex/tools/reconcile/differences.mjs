@@ -13,9 +13,19 @@ const FIELDS = ["userId", "status", "progress", "sequence", "result", "error", "
 export function differenceOf(job, shown) {
   if (job.status === "deleted") return shown === null ? null : "is deleted, and Convex shows it";
   if (shown === null) return "is not in Convex";
-  const fields = FIELDS.filter((field) => !isDeepStrictEqual(job[field], shown[field]));
+  const fields = FIELDS.filter((field) => !isSame(job[field], shown[field]));
   if (fields.length === 0) return null;
   return `differs in ${fields.map((field) => both(field, job[field], shown[field])).join(", ")}`;
+}
+
+/** As JSON, which has one zero. @param {unknown} inApi @param {unknown} inConvex */
+function isSame(inApi, inConvex) {
+  return isDeepStrictEqual(asJson(inApi), asJson(inConvex));
+}
+
+/** @param {unknown} value @returns {unknown} */
+function asJson(value) {
+  return JSON.parse(JSON.stringify(value ?? null));
 }
 
 /** What somebody said is not repeated. @param {string} field @param {unknown} inApi @param {unknown} inConvex */

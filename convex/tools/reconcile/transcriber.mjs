@@ -1,7 +1,8 @@
 /** Every job of the transcription API, a page at a time. */
-import { brief, parsed, request, Stop } from "./patience.mjs";
+import { brief, parsed, Stop } from "./patience.mjs";
 
-const PAGE_JOBS = 100;
+/** The jobs are whole, up to 1 MB each: a page has to arrive within the time of one attempt. */
+const PAGE_JOBS = 20;
 
 /**
  * The API lists deleted jobs only when asked for them. They come second: a job that is deleted
@@ -19,18 +20,21 @@ export const CURSOR = /^(jobs|deleted):(\d{0,18})$/;
 export const FIRST_CURSOR = "jobs:";
 
 export class Transcriber {
-  /** @param {{ url: string, key: string, patienceMs: number }} options */
-  constructor({ url, key, patienceMs }) {
+  /** @param {{ url: string, key: string, patience: import("./patience.mjs").Patience }} options */
+  constructor({ url, key, patience }) {
     this.url = url;
     this.headers = { Authorization: `Bearer ${key}` };
-    this.patienceMs = patienceMs;
+    this.patience = patience;
   }
 
   /** All pages from this cursor on. @param {string} from @returns {AsyncGenerator<Page>} */
   async *pages(from) {
     /** @type {string | null} */
     let cursor = from;
+    const seen = new Set();
     while (cursor !== null) {
+      if (seen.has(cursor)) throw this.#strange(cursor, "a second time");
+      seen.add(cursor);
       const page = await this.#page(cursor);
       yield page;
       cursor = page.next;
@@ -57,21 +61,35 @@ export class Transcriber {
     if (!Array.isArray(items) || !items.every(isJob) || next === undefined) {
       throw this.#stop(status, text);
     }
-    const nextList = list === LISTS[0] ? `${LISTS[1]}:` : null;
-    return { jobs: items, cursor, next: next === null ? nextList : `${list}:${next}` };
+    return { jobs: items, cursor, next: this.#following(list, next) };
+  }
+
+  /** @param {string} list @param {unknown} next the API's @returns {string | null} */
+  #following(list, next) {
+    if (next === null) return list === LISTS[0] ? `${LISTS[1]}:` : null;
+    if (next === "" || !CURSOR.test(`${list}:${next}`)) {
+      throw this.#strange(brief(String(next)), "which is none");
+    }
+    return `${list}:${next}`;
   }
 
   /** @param {string} path */
   async #get(path) {
-    return await request(this.url + path, { headers: this.headers }, this.patienceMs);
+    return await this.patience.request(this.url + path, { headers: this.headers });
+  }
+
+  /** @param {string} cursor @param {string} fault */
+  #strange(cursor, fault) {
+    const advice = "Is --api a transcription API of the version that these commands came with?";
+    return new Stop(`${this.url} gives the cursor ${cursor}, ${fault}\n${advice}`);
   }
 
   /** @param {number} status @param {string} text */
   #stop(status, text) {
-    const advice =
-      status === 401
-        ? "TRANSCRIBER_API_KEY has to be the API's own."
-        : "Is --api the address of the transcription API?";
+    const isKey = status === 401 || parsed(text)?.code === "list_closed";
+    const advice = isKey
+      ? "TRANSCRIBER_API_KEY has to be what the API was started with."
+      : "Is --api the address of the transcription API?";
     return new Stop(`${this.url} answers ${status}: ${brief(text)}\n${advice}`);
   }
 }

@@ -1,5 +1,5 @@
 /** The webhook route of a deployment, as the gateway uses it. */
-import { brief, parsed, request, Stop } from "./patience.mjs";
+import { brief, parsed, Stop } from "./patience.mjs";
 
 const OUTCOMES = /** @type {const} */ (["applied", "duplicate", "stale"]);
 /** What is wrong with this one job. Any other refusal would meet every job. */
@@ -8,11 +8,11 @@ const REFUSALS = ["invalid_job", "too_large", "owner_mismatch", "unknown_job"];
 /** @typedef {(typeof OUTCOMES)[number]} Outcome */
 
 export class Webhook {
-  /** @param {{ url: string, key: string, patienceMs: number }} options */
-  constructor({ url, key, patienceMs }) {
+  /** @param {{ url: string, key: string, patience: import("./patience.mjs").Patience }} options */
+  constructor({ url, key, patience }) {
     this.url = url;
     this.key = key;
-    this.patienceMs = patienceMs;
+    this.patience = patience;
   }
 
   /**
@@ -22,18 +22,19 @@ export class Webhook {
    * @returns {Promise<{ outcome: Outcome } | { outcome: "refused", reason: string }>}
    */
   async post(job) {
-    const { status, text } = await request(
+    const { status, text } = await this.patience.request(
       `${this.url}/webhooks/transcription-jobs`,
       {
         method: "POST",
         headers: { Authorization: `Bearer ${this.key}`, "Content-Type": "application/json" },
         body: JSON.stringify(job),
       },
-      this.patienceMs,
     );
     const answer = parsed(text);
     const outcome = OUTCOMES.find((known) => known === answer?.outcome);
     if (status === 200 && outcome) return { outcome };
+    // Nobody registered it, and it is gone: there is nothing for a tombstone to keep out.
+    if (job.status === "deleted" && answer?.code === "unknown_job") return { outcome: "duplicate" };
     if (REFUSALS.includes(String(answer?.code))) return { outcome: "refused", reason: brief(text) };
     throw this.#stop(status, text);
   }
