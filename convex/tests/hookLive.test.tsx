@@ -75,3 +75,21 @@ test("while the backend is gone the API is asked, and afterwards news is live ag
   await act(async () => await backend.deliver(completed({ jobId })));
   await shows(hook, { status: "completed", sequence: 9 });
 }, 60_000);
+
+test("a long history of long texts is shown after a reload, though one query cannot give it", async () => {
+  const stored = Array.from({ length: 20 }, (_, n) => aStored({ jobId: `${jobId}-${n}` }));
+  const long = completed();
+  for (const { jobId: id } of stored) {
+    await backend.deliver({
+      ...long,
+      jobId: id,
+      result: long.result && { ...long.result, text: "word ".repeat(178_000) },
+    });
+  }
+  const hook = renderTranscription(client, api, { stored });
+  await waitFor(
+    () => expect(hook.result.current.jobs.every((job) => job.status === "completed")).toBe(true),
+    { timeout: 30_000 },
+  );
+  expect(hook.result.current.jobs).toHaveLength(20);
+}, 60_000);

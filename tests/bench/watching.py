@@ -88,6 +88,15 @@ class Watched:
     """On each page, the foreground one first."""
 
 
+EMPTY_LIST = """() => {
+    for (const key of Object.keys(localStorage).filter((name) => name.startsWith("transcription-jobs/"))) {
+        localStorage.removeItem(key);
+        // The other tabs hear of it by themselves.
+        window.dispatchEvent(new StorageEvent("storage", { key }));
+    }
+}"""
+
+
 @contextmanager
 def product(folder: Path) -> Iterator[tuple[Journey, GroqServer]]:
     """All of it but the page, as processes, with a Groq server that answers when it is told to."""
@@ -157,6 +166,8 @@ class Watching:
         await asyncio.sleep(SETTLED_SECONDS)
         done = [await self._end_one() for _ in range(jobs)]
         await self._on_every_page("() => !document.querySelector('li[data-status=processing]')")
+        await self._tabs[0].evaluate(EMPTY_LIST)
+        await self._on_every_page("() => !document.querySelector('li[data-job-id]')")
         return done
 
     async def _end_one(self) -> tuple[str, float, float]:

@@ -108,7 +108,7 @@ def figure(alone: Run, among: Run) -> Figure:
 
 
 def _how(among: Run) -> str:
-    pages, jobs = among.pages, len(among.jobs)
+    pages = among.pages
     return (
         "The whole product runs as `make run` has it, except that the page is built by vite as for a deployment, and that "
         "a server on this machine answers in place of Groq, so that speech costs no CPU. Jobs are uploaded through the "
@@ -117,8 +117,8 @@ def _how(among: Run) -> str:
         "completed with the text in it. Both are read from the wall clock of this machine; how far the page's is off at most is "
         "measured by asking it. `completedAt` and the times of the services are whole milliseconds. Stages are "
         "those of the foreground page, each from the end of the one before. Visible in the next frame is what `checkVisibility` "
-        "says is: drawn, and neither hidden nor transparent; below the fold counts. The list of a page grows while it is "
-        f"measured, four cards at a time, to {jobs}. "
+        "says is: drawn, and neither hidden nor transparent; below the fold counts. The list of a page holds four cards; "
+        "it is emptied after each four. "
         f"With {pages} pages, all are tabs of one browser, visible and drawn on the same cores as everything else, and "
         f"all follow every job: what the slowest waits for is mostly the drawing of the others, which {pages} people's "
         "machines would share. The pages ask for reduced motion, and are 800 pixels wide. The network is the loopback "
