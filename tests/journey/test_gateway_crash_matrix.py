@@ -16,6 +16,8 @@ from tests.support.waiting import eventually
 
 EVENTS = 8
 DAY_MS = 86_400_000
+TASKS_AT_START = 4
+"""What the store is asked before a gateway with two destinations waits for events: each lane's first claim is among it."""
 DOWN = Reply(status=503)
 
 
@@ -66,6 +68,8 @@ def test_killed_on_an_events_way_out_it_repeats_only_what_was_under_way(tmp_path
     """The first webhook is wanted by one destination only, so that the first of each call is about it."""
     with scene(tmp_path) as here:
         here.gateway.start(death)
+        # Until then an accepted event's delivery is not leased with it, since older ones may be due.
+        eventually(lambda: _tasks_of_the_store(here.gateway) >= TASKS_AT_START)
         sending = here.begin(lambda n: n <= EVENTS)
         here.gateway.died()
         here.gateway.start()
@@ -286,3 +290,9 @@ def _counts(gateway: GatewayProcess) -> tuple[int, int]:
     """Events and deliveries."""
     (counts,) = rows(gateway.store, "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM deliveries)")
     return counts
+
+
+def _tasks_of_the_store(gateway: GatewayProcess) -> int:
+    metrics = gateway.ask("GET", "/metrics").body
+    (line,) = [line for line in metrics.splitlines() if line.startswith("gateway_store_commit_events_sum ")]
+    return int(float(line.split()[1]))

@@ -228,6 +228,8 @@ async def has_focus(page: Page) -> None:
 async def test_the_whole_journey_is_made_by_keyboard_and_the_focus_is_never_lost(
     page: Page, api: FakeTranscriber, press: Press
 ) -> None:
+    # From here on the browser hands its choosers over; asked for only when one opens, that could come too late.
+    page.on("filechooser", lambda _: None)
     await page.keyboard.press("Tab")
     assert await page.evaluate("document.activeElement.type") == "file"
     async with page.expect_file_chooser() as chooser:
