@@ -67,9 +67,7 @@ def test_killed_on_an_events_way_in_it_takes_the_producers_next_try_for_what_it_
 def test_killed_on_an_events_way_out_it_repeats_only_what_was_under_way(tmp_path, death, then):
     """The first webhook is wanted by one destination only, so that the first of each call is about it."""
     with scene(tmp_path) as here:
-        here.gateway.start(death)
-        # Until then an accepted event's delivery is not leased with it, since older ones may be due.
-        eventually(lambda: _tasks_of_the_store(here.gateway) >= TASKS_AT_START)
+        _start_and_look(here.gateway, death)
         sending = here.begin(lambda n: n <= EVENTS)
         here.gateway.died()
         here.gateway.start()
@@ -88,7 +86,7 @@ def test_killed_on_an_events_way_out_it_repeats_only_what_was_under_way(tmp_path
 def test_killed_between_a_claim_and_its_attempt_it_makes_another(tmp_path):
     """What fails at first is claimed when it is due again."""
     with scene(tmp_path, lambda attempt: DOWN if attempt.number == 1 else Reply()) as here:
-        here.gateway.start(Alterations(dies_after=("claim", 1)))
+        _start_and_look(here.gateway, Alterations(dies_after=("claim", 1)))
         sending = here.begin(lambda n: n <= 1)
         here.gateway.died()
         here.gateway.start()
@@ -290,6 +288,12 @@ def _counts(gateway: GatewayProcess) -> tuple[int, int]:
     """Events and deliveries."""
     (counts,) = rows(gateway.store, "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM deliveries)")
     return counts
+
+
+def _start_and_look(gateway: GatewayProcess, death: Alterations) -> None:
+    """Until each lane has looked for what is due: before that an accepted event's delivery is not leased with it."""
+    gateway.start(death)
+    eventually(lambda: _tasks_of_the_store(gateway) >= TASKS_AT_START)
 
 
 def _tasks_of_the_store(gateway: GatewayProcess) -> int:
