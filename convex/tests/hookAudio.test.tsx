@@ -1,7 +1,7 @@
 /** The audio outlives the page: what a reload, another tab and a failing storage do to uploads and recordings. */
 
 import { act, cleanup } from "@testing-library/react";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { memoryAudio, type AudioStorage } from "../react/audio";
 import { memoryJobStorage, parseStored, type JobStorage, type StoredJob } from "../react/storage";
 import {
@@ -11,33 +11,26 @@ import {
   FakeApi,
   FakeConvex,
   problem,
+  pass,
   renderTranscription,
+  withFakeTime,
 } from "./hookSupport";
 
 const { jobId } = aJob();
 const unconfirmed = (change: Partial<StoredJob> = {}) => aStored({ accepted: false, ...change });
 const recording = { file: aFile(), options: { language: "en" } };
 
+const logged = withFakeTime();
 let convex: FakeConvex;
 let api: FakeApi;
 let storage: JobStorage;
 let audioStorage: AudioStorage;
-let logged: string[];
 
 beforeEach(() => {
-  vi.useFakeTimers();
   convex = new FakeConvex();
   api = new FakeApi();
   storage = storageOfTabs();
   audioStorage = memoryAudio();
-  logged = [];
-  vi.spyOn(console, "error").mockImplementation((message) => logged.push(String(message)));
-});
-
-afterEach(() => {
-  cleanup();
-  vi.restoreAllMocks();
-  vi.useRealTimers();
 });
 
 /** Tells every tab of what one has written. */
@@ -61,9 +54,6 @@ function storageOfTabs(): JobStorage {
     },
   };
 }
-
-const pass = (milliseconds: number) =>
-  act(async () => await vi.advanceTimersByTimeAsync(milliseconds));
 
 /** A tab is opened; what it does at once is done. */
 async function open() {

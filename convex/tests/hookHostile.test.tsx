@@ -1,6 +1,6 @@
 /** What the hook makes of peers that stall or lie, of storage and locks that are denied, and of a clock that is set back. */
 
-import { act, cleanup, renderHook } from "@testing-library/react";
+import { act, renderHook } from "@testing-library/react";
 import { ConvexProvider, type ConvexReactClient } from "convex/react";
 import { useEffect, type ReactNode } from "react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -16,31 +16,25 @@ import {
   FakeApi,
   FakeConvex,
   problem,
+  pass,
   renderTranscription,
+  withFakeTime,
   type Seen,
 } from "./hookSupport";
 
 const { jobId } = aJob();
 const MINUTE = 60_000;
 
+withFakeTime();
 let convex: FakeConvex;
 let api: FakeApi;
 
 beforeEach(() => {
-  vi.useFakeTimers();
   convex = new FakeConvex();
   api = new FakeApi();
-  vi.spyOn(console, "error").mockImplementation(() => {});
 });
 
-afterEach(() => {
-  cleanup();
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-  Reflect.deleteProperty(navigator, "locks");
-});
-
-const pass = (ms: number) => act(async () => void (await vi.advanceTimersByTimeAsync(ms)));
+afterEach(() => void Reflect.deleteProperty(navigator, "locks"));
 
 const open = (options: Parameters<typeof renderTranscription>[2] = {}) =>
   renderTranscription(convex, api, options).result;

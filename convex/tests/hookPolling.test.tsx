@@ -1,5 +1,5 @@
-import { act, cleanup } from "@testing-library/react";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { act } from "@testing-library/react";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { TrackedJob } from "../react";
 import { memoryJobStorage } from "../react/storage";
 import {
@@ -10,32 +10,23 @@ import {
   FakeApi,
   FakeConvex,
   problem,
+  pass,
   renderTranscription,
+  withFakeTime,
 } from "./hookSupport";
 
 const { jobId } = aJob();
 const GET = `GET /v1/jobs/${jobId}`;
 
+const logged = withFakeTime();
 let convex: FakeConvex;
 let api: FakeApi;
-let logged: string[];
 
 beforeEach(() => {
-  vi.useFakeTimers();
   convex = new FakeConvex();
   api = new FakeApi();
-  logged = [];
-  vi.spyOn(console, "error").mockImplementation((message) => logged.push(String(message)));
 });
 
-afterEach(() => {
-  cleanup();
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
-
-const pass = (milliseconds: number) =>
-  act(async () => await vi.advanceTimersByTimeAsync(milliseconds));
 const render = (options: Parameters<typeof renderTranscription>[2] = {}) =>
   renderTranscription(convex, api, options);
 const only = (rendered: ReturnType<typeof render>): TrackedJob | undefined => {

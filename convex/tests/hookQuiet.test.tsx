@@ -1,7 +1,7 @@
 /** What the hook does not do: ask without need, draw without news, say a failure twice, forget the time it slept. */
 
-import { act, cleanup } from "@testing-library/react";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { act } from "@testing-library/react";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import {
   aJob,
   aStored,
@@ -9,7 +9,9 @@ import {
   FakeApi,
   FakeConvex,
   problem,
+  pass,
   renderTranscription,
+  withFakeTime,
 } from "./hookSupport";
 
 const { jobId } = aJob();
@@ -19,26 +21,15 @@ const LOST =
 const UNASKED = "[transcription] The API could not be asked for the job.";
 const MINUTE = 60_000;
 
+const logged = withFakeTime();
 let convex: FakeConvex;
 let api: FakeApi;
-let logged: string[];
 
 beforeEach(() => {
-  vi.useFakeTimers();
   convex = new FakeConvex();
   api = new FakeApi();
-  logged = [];
-  vi.spyOn(console, "error").mockImplementation((message) => logged.push(String(message)));
 });
 
-afterEach(() => {
-  cleanup();
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
-
-const pass = (milliseconds: number) =>
-  act(async () => await vi.advanceTimersByTimeAsync(milliseconds));
 /** The clock goes on and no timer does. */
 const sleep = (milliseconds: number) => vi.setSystemTime(Date.now() + milliseconds);
 const render = (...jobIds: string[]) =>

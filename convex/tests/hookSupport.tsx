@@ -1,15 +1,38 @@
 /** A made-up Convex client and transcription API for the hook: what time does to them is in the test's hands. */
 
-import { renderHook } from "@testing-library/react";
+import { act, cleanup, renderHook } from "@testing-library/react";
 import { ConvexProvider, type ConvexReactClient } from "convex/react";
 import { getFunctionName, type FunctionReference } from "convex/server";
 import type { ReactNode } from "react";
+import { afterEach, beforeEach, vi } from "vitest";
 import type { Job } from "../react/job";
 import { memoryJobStorage, type StoredJob } from "../react/storage";
 import {
   usePersistentTranscription,
   type PersistentTranscriptionOptions,
 } from "../react/usePersistentTranscription";
+
+/** Each test of the file has its time in hand (see `pass`); what it writes to console.error is in the list given. */
+export function withFakeTime(): string[] {
+  const logged: string[] = [];
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    logged.length = 0;
+    vi.spyOn(console, "error").mockImplementation((message) => logged.push(String(message)));
+  });
+
+  afterEach(() => {
+    cleanup();
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  });
+
+  return logged;
+}
+
+export const pass = (milliseconds: number) =>
+  act(async () => await vi.advanceTimersByTimeAsync(milliseconds));
 
 export const API_URL = "http://transcriber.test";
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tests.support.gateway_app import signed
+from tests.support.http_wire import Wire
 
 TYPES = ("thing.made", "thing.made", "thing.moved", "thing.moved", "thing.moved", "other.done")
 """What a producer says, by turns. A configuration routes `thing.*` here and `thing.moved` there, and the rest nowhere."""
@@ -67,41 +68,6 @@ class Ledger:
         return sum(len(entry.answers) for entry in self.entries.values())
 
 
-class Wire:
-    """One connection to the gateway, made when it is needed."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._writer: asyncio.StreamWriter | None = None
-
-    async def post(self, webhook: Webhook) -> tuple[int, bytes]:
-        """Status and body. Raise OSError where no answer came."""
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._exchange(webhook)
-        except BaseException as error:
-            self.close()
-            if isinstance(error, asyncio.IncompleteReadError):
-                raise ConnectionError("the answer was cut off") from None
-            raise
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._writer = None
-
-    async def _exchange(self, webhook: Webhook) -> tuple[int, bytes]:
-        if self._writer is None:
-            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writer.write(_request(webhook))
-        line, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
-        headers = dict(one.split(": ", 1) for one in lines if one)
-        body = await self._reader.readexactly(int(headers["content-length"]))
-        if headers.get("connection") == "close":
-            self.close()
-        return int(line.split(" ")[1]), body
-
-
 class Producer:
     """Webhooks of one key, one after the other; without a key where there is no order to keep.
 
@@ -150,16 +116,16 @@ class Producer:
         entry = self._ledger.entry(webhook)
         while True:
             try:
-                status, body = await wire.post(webhook)
+                answer = await wire.ask(_request(webhook), seconds=ANSWER_SECONDS)
             except (OSError, TimeoutError):
                 entry.cut += 1
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if status == 200:
-                entry.answers.append(json.loads(body))
+            if answer.status == 200:
+                entry.answers.append(json.loads(answer.body))
                 return
-            if status != 503:
-                self._ledger.odd.append(f"{status} {body.decode()}")
+            if answer.status != 503:
+                self._ledger.odd.append(f"{answer.status} {answer.body.decode()}")
                 return
             self._ledger.unavailable += 1
             await asyncio.sleep(RETRY_SECONDS)
