@@ -49,7 +49,7 @@ def test_the_figure_of_a_run_has_every_number_and_is_held_to_its_claims(seen: pa
     assert_is_whole(shown)
     missed = {claim.text for claim in shown.claims if not claim.met}
     assert {text for text in missed if "the aim" not in text and "clock" not in text} == set()
-    assert "to 20." in shown.how
+    assert "With 2 pages" in shown.how
 
 
 def test_a_text_that_comes_late_or_is_not_visible_does_not_meet_the_claims(seen: page_latency.Run) -> None:
