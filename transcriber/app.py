@@ -14,23 +14,27 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from transcriber import log, notify, worker
-from transcriber.access_log import AccessLog
-from transcriber.api import Access, Api
+from transcriber import log, notify
+from transcriber.api.access_log import AccessLog
+from transcriber.api.jobs import Access, Api
+from transcriber.api.ops import Ops
+from transcriber.api.problems import on_crash, on_http_exception, on_request_error, on_store_error
 from transcriber.backoff import Backoff
-from transcriber.database import Database
 from transcriber.errors import RequestError, StoreError
-from transcriber.jobs import Jobs
 from transcriber.metrics import Metrics
 from transcriber.model import JobId, UnixMs
 from transcriber.notify import Notifier
-from transcriber.ops import Ops
-from transcriber.outbox import Outbox
-from transcriber.problems import on_crash, on_http_exception, on_request_error, on_store_error
-from transcriber.recordings import Recordings
+from transcriber.queue import run
+from transcriber.queue.run import Limits, Runs
+from transcriber.queue.worker import Worker
 from transcriber.settings import Settings, Webhook
 from transcriber.speech import Engine
-from transcriber.worker import Limits, Worker
+from transcriber.store.changes import Store
+from transcriber.store.database import Database
+from transcriber.store.jobs import Jobs
+from transcriber.store.outbox import Outbox
+from transcriber.store.recordings import Recordings
+from transcriber.store.work import Work
 
 STOP_SECONDS = 5.0
 CRASH_PAUSE_SECONDS = 1.0
@@ -48,7 +52,7 @@ def build(
     *,
     engine: Engine | None = None,
     now: Callable[[], UnixMs] = wall_clock,
-    run_backoff: Backoff = worker.BACKOFF,
+    run_backoff: Backoff = run.BACKOFF,
     webhook_backoff: Backoff = notify.BACKOFF,
 ) -> Starlette:
     """The application, owning the data folder from now on. Raises StoreError if it cannot."""
@@ -79,48 +83,46 @@ class _Parts:
     """What the worker, the notifier and the routes share."""
 
     engine: Engine
-    recordings: Recordings
-    database: Database
+    store: Store
     jobs: Jobs
+    work: Work
     outbox: Outbox
     metrics: Metrics
-    now: Callable[[], UnixMs]
 
 
 def _assemble(settings: Settings, engine: Engine, now: Callable[[], UnixMs]) -> _Parts:
     recordings = Recordings(_folder(settings.data_dir / "audio"))
-    database = Database(settings.data_dir)
+    store = Store(Database(settings.data_dir), recordings, now)
     return _Parts(
         engine=engine,
-        recordings=recordings,
-        database=database,
-        jobs=Jobs(database=database, recordings=recordings, now=now, max_queued=settings.max_queued_jobs),
-        outbox=Outbox(database=database, now=now),
+        store=store,
+        jobs=Jobs(store, max_queued=settings.max_queued_jobs),
+        work=Work(store),
+        outbox=Outbox(database=store.database, now=now),
         metrics=Metrics(),
-        now=now,
     )
 
 
 def _worker(settings: Settings, parts: _Parts, backoff: Backoff) -> Worker:
-    return Worker(
-        jobs=parts.jobs,
+    runs = Runs(
+        work=parts.work,
         engine=parts.engine,
-        recordings=parts.recordings,
+        recordings=parts.store.recordings,
         metrics=parts.metrics,
         limits=Limits(settings.max_audio_seconds, settings.progress_seconds, backoff),
         transcript_url=_transcript_url(settings.public_url),
-        now=parts.now,
         chance=random.random,
     )
+    return Worker(work=parts.work, runs=runs, engine=parts.engine, metrics=parts.metrics, now=parts.store.now)
 
 
 def _notifier(webhook: Webhook, parts: _Parts, backoff: Backoff) -> Notifier:
     return Notifier(
         outbox=parts.outbox,
-        written=parts.jobs.written,
+        written=parts.store.written,
         webhook=webhook,
         metrics=parts.metrics,
-        now=parts.now,
+        now=parts.store.now,
         chance=random.random,
         backoff=backoff,
     )
@@ -129,7 +131,7 @@ def _notifier(webhook: Webhook, parts: _Parts, backoff: Backoff) -> Notifier:
 def _api(settings: Settings, parts: _Parts, runner: Worker) -> Api:
     return Api(
         jobs=parts.jobs,
-        recordings=parts.recordings,
+        recordings=parts.store.recordings,
         engine=parts.engine,
         stop=runner.stop,
         access=Access(settings.api_key, settings.require_key),
@@ -141,10 +143,10 @@ def _ops(parts: _Parts, runner: Worker) -> Ops:
     return Ops(
         jobs=parts.jobs,
         outbox=parts.outbox,
-        recordings=parts.recordings,
+        recordings=parts.store.recordings,
         metrics=parts.metrics,
         engine_fault=lambda: runner.fault,
-        now=parts.now,
+        now=parts.store.now,
     )
 
 
@@ -162,7 +164,7 @@ def make_engine(settings: Settings) -> Engine:
 def _lifespan(parts: _Parts, services: list[Service]) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        recovered = await parts.jobs.recover()
+        recovered = await parts.work.recover()
         log.info("service.started", recovered_jobs=recovered)
         tasks = [asyncio.create_task(_supervise(service)) for service in services]
         try:
@@ -174,7 +176,7 @@ def _lifespan(parts: _Parts, services: list[Service]) -> Lifespan:
             try:
                 await parts.engine.close()
             finally:
-                parts.database.close()
+                parts.store.database.close()
                 log.info("service.stopped")
 
     return lifespan

@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from transcriber import __version__
 from transcriber.model import STATUSES, UnixMs
-from transcriber.outbox import Backlog
-from transcriber.rows import Census
+from transcriber.store.outbox import Backlog
+from transcriber.store.rows import Census
 
 AttemptOutcome = Literal["taken", "refused", "timeout", "unreachable"]
 RunOutcome = Literal["completed", "failed", "postponed", "stopped"]

@@ -13,8 +13,8 @@ from transcriber import __version__, log
 from transcriber.backoff import Backoff
 from transcriber.metrics import AttemptOutcome, Metrics
 from transcriber.model import JobId, UnixMs
-from transcriber.outbox import Event, Outbox
 from transcriber.settings import Webhook
+from transcriber.store.outbox import Event, Outbox
 
 BACKOFF = Backoff(first_seconds=0.25, longest_seconds=30)
 ATTEMPT_SECONDS = 15.0

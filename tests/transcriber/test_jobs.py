@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.transcriber.conftest import Api, job_id
-from transcriber.database import Database
 from transcriber.errors import JobOverError, StoreError
-from transcriber.jobs import Jobs
 from transcriber.model import Audio, Failure, JobId, Options, Submission, Transcript
-from transcriber.outbox import Event, Outbox
-from transcriber.recordings import Recordings
+from transcriber.queue.run import MAX_ATTEMPTS
 from transcriber.results import fit
-from transcriber.worker import MAX_ATTEMPTS
+from transcriber.store.changes import Store
+from transcriber.store.database import Database
+from transcriber.store.jobs import Jobs
+from transcriber.store.outbox import Event, Outbox
+from transcriber.store.recordings import Recordings
+from transcriber.store.work import Work
 
 HEARD = Transcript(text="hello", language="en", duration_seconds=1.0, segments=(), words=None)
 
@@ -36,7 +38,9 @@ class Bench:
         self.clock = Clock()
         self.recordings = Recordings(folder / "audio")
         self.database = Database(folder)
-        self.jobs = Jobs(database=self.database, recordings=self.recordings, now=self.clock, max_queued=100)
+        store = Store(self.database, self.recordings, self.clock)
+        self.jobs = Jobs(store, max_queued=100)
+        self.work = Work(store)
         self.outbox = Outbox(database=self.database, now=self.clock)
 
     async def submit(self) -> JobId:
@@ -83,12 +87,12 @@ async def test_every_step_is_one_event_numbered_without_gap_and_read_alike(bench
         sent.append(event)
 
     await step_was_sent()
-    await bench.jobs.claim()
+    await bench.work.claim()
     await step_was_sent()
     for percent in (10, 50):
-        await bench.jobs.progress(identity, percent)
+        await bench.work.progress(identity, percent)
         await step_was_sent()
-    await bench.jobs.complete(identity, HEARD, fit(HEARD, ""))
+    await bench.work.complete(identity, HEARD, fit(HEARD, ""))
     await step_was_sent()
     await bench.jobs.delete(identity)
     await step_was_sent()
@@ -106,10 +110,10 @@ async def test_every_step_is_one_event_numbered_without_gap_and_read_alike(bench
 
 async def test_progress_that_was_never_sent_is_replaced_in_place(bench: Bench) -> None:
     identity = await bench.submit()
-    await bench.jobs.claim()
+    await bench.work.claim()
     for percent in (10, 20, 30):
-        await bench.jobs.progress(identity, percent)
-    await bench.jobs.fail(identity, Failure("x", "y"))
+        await bench.work.progress(identity, percent)
+    await bench.work.fail(identity, Failure("x", "y"))
     sent = await bench.send_all()
     assert [(event.sequence, event.step) for event in sent] == [
         (1, "queued"),
@@ -122,12 +126,12 @@ async def test_progress_that_was_never_sent_is_replaced_in_place(bench: Bench) -
 
 async def test_progress_that_was_tried_once_never_changes(bench: Bench) -> None:
     identity = await bench.submit()
-    await bench.jobs.claim()
+    await bench.work.claim()
     await bench.send_all()
-    await bench.jobs.progress(identity, 10)
+    await bench.work.progress(identity, 10)
     (tried,) = await bench.outbox.claim(busy=(), limit=9)
     await bench.outbox.postpone(tried, 0)
-    await bench.jobs.progress(identity, 20)
+    await bench.work.progress(identity, 20)
     again, later = await bench.send_all()
     assert (again.webhook_id, again.body, again.sequence) == (tried.webhook_id, tried.body, 3)
     assert again.attempt == 2
@@ -136,12 +140,12 @@ async def test_progress_that_was_tried_once_never_changes(bench: Bench) -> None:
 
 async def test_progress_goes_forward_only_and_100_is_kept_for_the_end(bench: Bench) -> None:
     identity = await bench.submit()
-    await bench.jobs.claim()
+    await bench.work.claim()
     await bench.send_all()
     for percent in (40, 30, 40):
-        await bench.jobs.progress(identity, percent)
+        await bench.work.progress(identity, percent)
     assert len(await bench.send_all()) == 1
-    await bench.jobs.progress(identity, 100)
+    await bench.work.progress(identity, 100)
     assert json.loads(await bench.data(identity))["progress"] == 99
 
 
@@ -161,9 +165,9 @@ async def test_a_failing_event_holds_back_its_own_job_only(bench: Bench) -> None
 async def test_a_clock_that_steps_back_makes_no_later_time_smaller(bench: Bench) -> None:
     identity = await bench.submit()
     bench.clock.ms -= 500_000
-    await bench.jobs.claim()
+    await bench.work.claim()
     bench.clock.ms += 100
-    await bench.jobs.complete(identity, HEARD, fit(HEARD, ""))
+    await bench.work.complete(identity, HEARD, fit(HEARD, ""))
     times = json.loads(await bench.data(identity))["timestamps"]
     assert times == {"createdAt": 1_000_000, "startedAt": 1_000_000, "completedAt": 1_000_000}
 
@@ -171,25 +175,25 @@ async def test_a_clock_that_steps_back_makes_no_later_time_smaller(bench: Bench)
 async def test_an_event_is_sent_at_once_although_the_clock_has_stepped_back(bench: Bench) -> None:
     identity = await bench.submit()
     bench.clock.ms -= 500_000
-    await bench.jobs.claim()
+    await bench.work.claim()
     sent = [event.step for _ in range(2) for event in await bench.send_all() if event.job_id == identity]
     assert sent[:2] == ["queued", "started"]
 
 
 async def test_the_oldest_job_is_taken_first_and_only_once(bench: Bench) -> None:
     identities = [await bench.submit() for _ in range(3)]
-    claimed = [await bench.jobs.claim() for _ in range(4)]
+    claimed = [await bench.work.claim() for _ in range(4)]
     assert [claim and claim.job.job_id for claim in claimed] == [*identities, None]
 
 
 async def test_a_job_that_was_given_back_keeps_its_first_start_and_sends_nothing(bench: Bench) -> None:
     identity = await bench.submit()
-    await bench.jobs.claim()
+    await bench.work.claim()
     await bench.send_all()
     before = await bench.data(identity)
     bench.clock.ms += 5_000
-    await bench.jobs.give_back(identity)
-    again = await bench.jobs.claim()
+    await bench.work.give_back(identity)
+    again = await bench.work.claim()
     assert again is not None
     assert again.attempt == 1
     assert await bench.data(identity) == before
@@ -198,11 +202,11 @@ async def test_a_job_that_was_given_back_keeps_its_first_start_and_sends_nothing
 
 async def test_a_job_of_a_process_that_died_is_free_after_recovery(bench: Bench) -> None:
     identity = await bench.submit()
-    await bench.jobs.claim()
+    await bench.work.claim()
     stray = bench.recordings.new_name()
     bench.recordings.path(stray).write_bytes(b"half an upload")
-    assert await bench.jobs.recover() == 1
-    again = await bench.jobs.claim()
+    assert await bench.work.recover() == 1
+    again = await bench.work.claim()
     assert again is not None
     assert (again.job.job_id, again.attempt) == (identity, 2)
     assert not bench.recordings.path(stray).exists()
@@ -216,8 +220,8 @@ async def test_a_job_that_ends_its_process_again_and_again_is_given_up(
     bench = Bench(tmp_path / "data")
     identity = await bench.submit()
     for _ in range(MAX_ATTEMPTS):
-        assert await bench.jobs.claim()
-        await bench.jobs.recover()
+        assert await bench.work.claim()
+        await bench.work.recover()
     bench.database.close()
     assert start().until(identity, "failed")["error"]["code"] == "gave_up"
 
@@ -226,24 +230,24 @@ async def test_nothing_changes_a_job_that_is_over(bench: Bench) -> None:
     ended = []
     for end in ("complete", "fail", "cancel"):
         identity = await bench.submit()
-        await bench.jobs.claim()
+        await bench.work.claim()
         if end == "complete":
-            await bench.jobs.complete(identity, HEARD, fit(HEARD, ""))
+            await bench.work.complete(identity, HEARD, fit(HEARD, ""))
         elif end == "fail":
-            await bench.jobs.fail(identity, Failure("x", "y"))
+            await bench.work.fail(identity, Failure("x", "y"))
         else:
             await bench.jobs.cancel(identity)
         ended.append(identity)
     for identity in ended:
         before = await bench.data(identity)
         with pytest.raises(JobOverError):
-            await bench.jobs.progress(identity, 50)
+            await bench.work.progress(identity, 50)
         with pytest.raises(JobOverError):
-            await bench.jobs.complete(identity, HEARD, fit(HEARD, ""))
+            await bench.work.complete(identity, HEARD, fit(HEARD, ""))
         with pytest.raises(JobOverError):
-            await bench.jobs.fail(identity, Failure("x", "y"))
+            await bench.work.fail(identity, Failure("x", "y"))
         assert await bench.data(identity) == before
-    assert await bench.jobs.claim() is None
+    assert await bench.work.claim() is None
 
 
 async def test_a_failed_transaction_leaves_neither_state_nor_event(bench: Bench) -> None:
@@ -262,15 +266,15 @@ async def test_a_failed_transaction_leaves_neither_state_nor_event(bench: Bench)
 
 async def test_a_full_disk_loses_one_transaction_and_not_the_next(bench: Bench) -> None:
     identity = await bench.submit()
-    await bench.jobs.claim()
+    await bench.work.claim()
     (pages,) = await bench.database.transaction(lambda db: db.execute("PRAGMA page_count").fetchone())
     await bench.database.transaction(lambda db: db.execute(f"PRAGMA max_page_count = {pages}").fetchone())
     large = Transcript("x" * 200_000, "en", 1.0, (), None)
     with pytest.raises(sqlite3.OperationalError, match="full"):
-        await bench.jobs.complete(identity, large, fit(large, ""))
+        await bench.work.complete(identity, large, fit(large, ""))
     assert json.loads(await bench.data(identity))["status"] == "processing"
     await bench.database.transaction(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchone())
-    await bench.jobs.complete(identity, large, fit(large, ""))
+    await bench.work.complete(identity, large, fit(large, ""))
     assert [event.step for event in await bench.send_all()] == ["queued", "started", "completed"]
 
 
@@ -299,9 +303,9 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 async def test_a_deleted_transcript_leaves_no_trace_in_the_files(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     identity = await bench.submit()
-    await bench.jobs.claim()
+    await bench.work.claim()
     secret = Transcript("a most peculiar sentence", "en", 1.0, (), None)
-    await bench.jobs.complete(identity, secret, fit(secret, ""))
+    await bench.work.complete(identity, secret, fit(secret, ""))
     await bench.send_all()
     await bench.jobs.delete(identity)
     bench.database.close()

@@ -110,7 +110,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrations() -> list[str]:
-    folder = resources.files("transcriber") / "migrations"
+    folder = resources.files("transcriber.store") / "migrations"
     files = sorted(
         (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
     )

@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from transcriber.jobs import Jobs
 from transcriber.metrics import Metrics
 from transcriber.model import UnixMs
-from transcriber.outbox import Outbox
-from transcriber.recordings import Recordings
+from transcriber.store.jobs import Jobs
+from transcriber.store.outbox import Outbox
+from transcriber.store.recordings import Recordings
 
 MIN_FREE_BYTES = 500_000_000
 
@@ -77,7 +77,7 @@ class Ops:
 
     async def _store_fault(self) -> str | None:
         try:
-            await self._jobs.next_due_at()
+            await self._jobs.census()
         except sqlite3.Error as error:
             return f"the store does not answer: {error}"
         return None

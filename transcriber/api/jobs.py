@@ -15,12 +15,12 @@ from starlette.routing import Route
 
 from transcriber import audio, log, results
 from transcriber.errors import RequestError, SpeechError
-from transcriber.jobs import Jobs, Snapshot
+from transcriber.intake.submission import Fields, is_job_id, new_job_id
+from transcriber.intake.upload import MAX_OVERHEAD_BYTES, Form, read_form, too_large
 from transcriber.model import OVER, STATUSES, Audio, AudioName, JobId, Status, Submission, transcript_data
-from transcriber.recordings import Recordings
 from transcriber.speech import Engine
-from transcriber.submission import Fields, is_job_id, new_job_id
-from transcriber.upload import MAX_OVERHEAD_BYTES, Form, read_form, too_large
+from transcriber.store.jobs import Jobs, Snapshot
+from transcriber.store.recordings import Recordings
 
 POLL_SECONDS = 1
 MIN_FREE_BYTES = 500_000_000

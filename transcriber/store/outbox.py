@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from transcriber.database import Database
 from transcriber.model import Job, JobId, Step, UnixMs, WebhookId, job_data
+from transcriber.store.database import Database
 
 # Before every clock: an event's own time may be ahead of a clock that has stepped back since.
 AT_ONCE: UnixMs = 0

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Sequence
 
 from transcriber.errors import RequestError
+from transcriber.intake.upload import Form
 from transcriber.model import Granularity, JobId, Options
-from transcriber.upload import Form
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{20,128}")
 _LANGUAGE = re.compile(r"[a-z]{2}")

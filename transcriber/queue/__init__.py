@@ -1,0 +1,1 @@
+"""Jobs brought to their end: taken in turn, run on an engine, tried again."""

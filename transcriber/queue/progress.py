@@ -1,0 +1,48 @@
+"""How far a run is: true, never backwards, and not chatty."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from transcriber.errors import JobOverError
+from transcriber.model import JobId
+from transcriber.store.work import Work
+
+
+class Gauge:
+    """How far an engine is: whole per cents of the seconds of audio."""
+
+    def __init__(self, total_seconds: float) -> None:
+        self._total_seconds = total_seconds
+        self.percent = 0
+        self.moved = asyncio.Event()
+
+    def advance(self, done_seconds: float) -> None:
+        percent = min(99, int(100 * done_seconds / self._total_seconds))
+        if percent > self.percent:
+            self.percent = percent
+            self.moved.set()
+
+
+@asynccontextmanager
+async def reported(
+    work: Work, job_id: JobId, gauge: Gauge, *, least_seconds: float, over: Callable[[JobId], None]
+) -> AsyncIterator[None]:
+    """Inside, each new whole per cent becomes an event, `least_seconds` apart; `over` hears of a job that ended meanwhile."""
+
+    async def report() -> None:
+        while True:
+            await gauge.moved.wait()
+            gauge.moved.clear()
+            try:
+                await work.progress(job_id, gauge.percent)
+            except JobOverError:
+                over(job_id)
+                return
+            await asyncio.sleep(least_seconds)
+
+    reporter = asyncio.create_task(report(), name=f"progress of {job_id}")
+    try:
+        yield
+    finally:
+        reporter.cancel()

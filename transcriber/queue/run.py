@@ -1,0 +1,126 @@
+"""One attempt at a job: measured, transcribed, its result stored; or judged."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from transcriber import audio, log, results
+from transcriber.backoff import Backoff
+from transcriber.errors import JobOverError, SpeechError
+from transcriber.metrics import Metrics, RunOutcome
+from transcriber.model import Assignment, Failure, JobId, Transcript
+from transcriber.queue.progress import Gauge, reported
+from transcriber.speech import Engine, Recording
+from transcriber.store.recordings import Recordings
+from transcriber.store.work import Work
+
+MAX_ATTEMPTS = 10  # with the backoff below: about nine minutes of an engine that is away
+BACKOFF = Backoff(first_seconds=1, longest_seconds=256)
+LONGEST_RETRY_AFTER_SECONDS = 3_600.0
+# The slowest machine that is worth running on: ten times slower than speech, and never less than this.
+LEAST_RUN_SECONDS = 600.0
+RUN_SECONDS_PER_AUDIO_SECOND = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_audio_seconds: int
+    progress_seconds: float
+    backoff: Backoff = BACKOFF
+    max_attempts: int = MAX_ATTEMPTS
+
+
+class Runs:
+    """`transcript_url` makes the address of a job's transcript. `chance` gives numbers from 0 to 1."""
+
+    def __init__(
+        self,
+        *,
+        work: Work,
+        engine: Engine,
+        recordings: Recordings,
+        metrics: Metrics,
+        limits: Limits,
+        transcript_url: Callable[[JobId], str],
+        chance: Callable[[], float],
+    ) -> None:
+        self._work = work
+        self._engine = engine
+        self._recordings = recordings
+        self._metrics = metrics
+        self._limits = limits
+        self._transcript_url = transcript_url
+        self._chance = chance
+
+    async def attempt(self, assignment: Assignment, *, over: Callable[[JobId], None]) -> RunOutcome:
+        """What became of the job. Raises JobOverError if it ended by other hands; `over` may hear of that first."""
+        job_id = assignment.job.job_id
+        try:
+            transcript = await self._transcribe(assignment, over)
+            result = await asyncio.to_thread(results.fit, transcript, self._transcript_url(job_id))
+            await self._work.complete(job_id, transcript, result)
+        except SpeechError as error:
+            return await self._judge(assignment, error)
+        except (JobOverError, sqlite3.Error):
+            raise
+        except Exception as error:  # noqa: BLE001 (nothing that an engine does may leave a job processing for ever)
+            log.error("job.crashed", error, job_id=job_id)
+            return await self._judge(
+                assignment, SpeechError("internal", "the transcription failed unexpectedly")
+            )
+        self._metrics.transcribed(engine=self._engine.name, audio_seconds=transcript.duration_seconds)
+        return "completed"
+
+    async def _judge(self, assignment: Assignment, error: SpeechError) -> RunOutcome:
+        """Another attempt where that may help, else the end of the job."""
+        job_id, attempt = assignment.job.job_id, assignment.attempt
+        if error.retryable and attempt < self._limits.max_attempts:
+            delay = self._limits.backoff.delay_seconds(attempt, self._chance())
+            delay = max(delay, min(error.retry_after_seconds or 0.0, LONGEST_RETRY_AFTER_SECONDS))
+            await self._work.postpone(job_id, delay)
+            log.warning(
+                "job.attempt_failed",
+                job_id=job_id,
+                code=error.code,
+                reason=error.message,
+                delay_seconds=delay,
+            )
+            return "postponed"
+        await self._work.fail(job_id, Failure(error.code, error.message))
+        log.warning("job.gave_up", job_id=job_id, code=error.code, reason=error.message)
+        return "failed"
+
+    async def _transcribe(self, assignment: Assignment, over: Callable[[JobId], None]) -> Transcript:
+        if assignment.attempt > self._limits.max_attempts:
+            raise SpeechError("gave_up", f"the job was interrupted {self._limits.max_attempts} times")
+        recording = await self._measure(assignment)
+        gauge = Gauge(recording.seconds)
+        limit = max(LEAST_RUN_SECONDS, recording.seconds * RUN_SECONDS_PER_AUDIO_SECOND)
+        async with reported(
+            self._work,
+            assignment.job.job_id,
+            gauge,
+            least_seconds=self._limits.progress_seconds,
+            over=over,
+        ):
+            try:
+                async with asyncio.timeout(limit):
+                    return await self._engine.transcribe(recording, assignment.options, gauge.advance)
+            except TimeoutError as error:
+                raise SpeechError(
+                    "engine_timeout", f"not done after {limit:.0f} s", retryable=True
+                ) from error
+
+    async def _measure(self, assignment: Assignment) -> Recording:
+        path = self._recordings.path(assignment.audio.name)
+        stopped = False
+        try:
+            seconds = await asyncio.to_thread(
+                audio.measure, path, max_seconds=self._limits.max_audio_seconds, stopped=lambda: stopped
+            )
+        except FileNotFoundError as error:
+            raise SpeechError("audio_gone", "the recording is no longer stored: send it again") from error
+        finally:
+            stopped = True
+        return Recording(path=path, audio=assignment.audio, seconds=seconds)

@@ -1,0 +1,175 @@
+"""The jobs as the API has them: every change of one is a transaction that also writes its event."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from transcriber import states
+from transcriber.errors import RequestError
+from transcriber.model import (
+    OVER,
+    AudioName,
+    Job,
+    JobId,
+    Status,
+    Submission,
+    Transcript,
+    job_data,
+    transcript_from_data,
+)
+from transcriber.store import rows
+from transcriber.store.changes import Store, let_audio_go, record
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A job as JSON, exactly the `data` of its latest event, and its status."""
+
+    status: Status
+    data: str
+
+
+class Jobs:
+    def __init__(self, store: Store, *, max_queued: int) -> None:
+        self._store = store
+        self._max_queued = max_queued
+
+    async def submit(self, submission: Submission) -> Snapshot:
+        """The job, new or as it is if its id is known with the same content; it then owns the recording.
+
+        Raises RequestError: 409 if the id is known with other content, 429 if the queue is full.
+        """
+        snapshot, orphan = await self._store.database.transaction(
+            lambda connection: self._submit(connection, submission)
+        )
+        self._store.drop(orphan)
+        self._store.written.set()
+        self._store.queued.set()
+        return snapshot
+
+    async def find(self, job_id: JobId) -> Snapshot | None:
+        row = await self._store.database.transaction(lambda connection: rows.find(connection, job_id))
+        return None if row is None else Snapshot(row.job.status, row.data)
+
+    async def transcript(self, job_id: JobId) -> Transcript | None:
+        """None unless the job is completed."""
+        data = await self._store.database.transaction(lambda connection: rows.transcript(connection, job_id))
+        return None if data is None else transcript_from_data(data)
+
+    async def page(
+        self, *, user_id: str | None, status: Status | None, before: int | None, limit: int
+    ) -> rows.Page:
+        """Newest first; shorter than `limit` where the jobs are large."""
+        return await self._store.database.transaction(
+            lambda connection: rows.page(
+                connection, user_id=user_id, status=status, before=before, limit=limit
+            )
+        )
+
+    async def cancel(self, job_id: JobId) -> tuple[Snapshot, bool] | None:
+        """The job and whether it was this call that ended it; None if it is unknown."""
+
+        def work(connection: sqlite3.Connection) -> tuple[Snapshot, bool] | None:
+            row = rows.find(connection, job_id)
+            if row is None:
+                return None
+            if row.job.status in OVER:
+                return Snapshot(row.job.status, row.data), False
+            now = self._store.moment(row)
+            return _snapshot(record(connection, states.cancel(row.job, now), "cancelled", now)), True
+
+        answer = await self._store.database.transaction(work)
+        self._store.written.set()
+        return answer
+
+    async def retry(self, job_id: JobId, new_id: JobId) -> Snapshot | None:
+        """A new job from the same audio; None if the job is unknown.
+
+        Raises RequestError: 409 unless failed or cancelled, 410 if the audio is gone, 429 if the queue is full.
+        """
+
+        def work(connection: sqlite3.Connection) -> Snapshot | None:
+            row = rows.find(connection, job_id)
+            if row is None:
+                return None
+            return self._create(connection, self._again(row, new_id), retry_of=job_id)
+
+        snapshot = await self._store.database.transaction(work)
+        self._store.written.set()
+        self._store.queued.set()
+        return snapshot
+
+    async def delete(self, job_id: JobId) -> Snapshot | None:
+        """The tombstone, the audio and the result removed; None if the job is unknown."""
+
+        def work(connection: sqlite3.Connection) -> tuple[Snapshot, AudioName | None] | None:
+            row = rows.find(connection, job_id)
+            return None if row is None else self._delete(connection, row)
+
+        answer = await self._store.database.transaction(work)
+        if answer is None:
+            return None
+        self._store.drop(answer[1])
+        self._store.written.set()
+        return answer[0]
+
+    async def census(self) -> rows.Census:
+        return await self._store.database.transaction(rows.census)
+
+    def _submit(
+        self, connection: sqlite3.Connection, submission: Submission
+    ) -> tuple[Snapshot, AudioName | None]:
+        known = rows.find(connection, submission.job_id)
+        if known is None:
+            return self._create(connection, submission, retry_of=None), None
+        if known.digest != submission.digest:
+            raise RequestError(
+                409,
+                "job_id_reused",
+                f"job {submission.job_id} exists with other content: choose another job_id",
+            )
+        return Snapshot(known.job.status, known.data), submission.audio.name
+
+    def _create(
+        self, connection: sqlite3.Connection, submission: Submission, *, retry_of: JobId | None
+    ) -> Snapshot:
+        if rows.count_queued(connection) >= self._max_queued:
+            raise RequestError(
+                429,
+                "queue_full",
+                f"{self._max_queued} jobs are waiting: try again later",
+                {"Retry-After": "30"},
+            )
+        now = self._store.now()
+        job = states.create(submission.job_id, submission.user_id, now)
+        rows.insert(connection, submission, job, now, retry_of)
+        return _snapshot(record(connection, job, "queued", now))
+
+    def _again(self, row: rows.Row, new_id: JobId) -> Submission:
+        if row.job.status == "deleted" or (
+            row.audio and not self._store.recordings.path(row.audio.name).exists()
+        ):
+            raise RequestError(410, "audio_gone", f"the audio of job {row.job.job_id} is gone: send it again")
+        if row.job.status not in {"failed", "cancelled"} or row.audio is None:
+            raise RequestError(
+                409,
+                "not_retryable",
+                f"job {row.job.job_id} is {row.job.status}: only failed and cancelled jobs are retried",
+            )
+        return Submission(
+            job_id=new_id, user_id=row.job.user_id, options=row.options, audio=row.audio, digest=row.digest
+        )
+
+    def _delete(self, connection: sqlite3.Connection, row: rows.Row) -> tuple[Snapshot, AudioName | None]:
+        if row.job.status == "deleted":
+            return Snapshot(row.job.status, row.data), None
+        job, now = row.job, self._store.moment(row)
+        if job.status not in OVER:
+            job = record(connection, states.cancel(job, now), "cancelled", now)
+        job = record(connection, states.delete(job), "deleted", now)
+        rows.forget_transcript(connection, job.job_id)
+        rows.forget_options(connection, job.job_id)
+        return _snapshot(job), let_audio_go(connection, row)
+
+
+def _snapshot(job: Job) -> Snapshot:
+    return Snapshot(job.status, job_data(job))
