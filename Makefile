@@ -7,12 +7,12 @@ SECONDS ?= 60
 
 BIN := .venv/bin
 PYTHON_SOURCES = $(shell find gateway transcriber stack tests -name '*.py') pyproject.toml
-# A failed run must not leave figures behind that `check` would take for those of a good one.
-PYTEST = $(BIN)/coverage run -m pytest || { rm -f .coverage; exit 1; }
+# Tests that mostly wait for processes, beside those that mostly compute: the two lanes of `make test`.
+WAITING := $(addprefix tests/,convex journey page transcriber)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo screenshots test test-oracles test-system check bench storm fuzz mutants
+.PHONY: help setup run demo screenshots test test-computing test-waiting test-oracles test-system check bench storm fuzz mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,17 @@ screenshots: setup ## take new pictures of the page for docs/images; look at the
 	RENEW_SCREENSHOTS=1 $(BIN)/pytest tests/page/test_screenshots.py
 
 test: setup ## every test that needs nothing but this
+	@echo "Two lanes of tests, side by side; each tells what came of it when it is done (some 8 minutes) ..."
+	@rm -f .coverage .coverage.*
+	@$(MAKE) --silent -j2 --output-sync=target test-computing test-waiting
+	@$(BIN)/coverage combine --quiet
+
+test-computing:
+	$(BIN)/coverage run --parallel-mode -m pytest $(addprefix --ignore=,$(WAITING))
+
+test-waiting:
 	npm --prefix convex test
-	$(PYTEST)
+	$(BIN)/coverage run --parallel-mode -m pytest $(WAITING)
 
 test-oracles: .venv-oracles/installed tests/oracles/npm/node_modules/.installed ## the producers' own packages as oracles for signatures, in an environment of their own
 	.venv-oracles/bin/pytest tests/oracles
@@ -71,7 +80,7 @@ check: setup ## format, lint, types, import rules, generated files, coverage
 
 # What `make test` left behind, if it is newer than the code; else the tests run again.
 .coverage: $(PYTHON_SOURCES)
-	$(PYTEST)
+	@$(MAKE) --silent test
 
 bench: setup ## the benchmarks: a table with ratios, and docs/benchmarks.md; BENCH=--quick for less of it
 	$(BIN)/python -m tests.bench $(BENCH)

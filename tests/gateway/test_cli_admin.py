@@ -255,7 +255,13 @@ class Terminal:
         self._master, slave = pty.openpty()
         environment = {"PATH": os.environ["PATH"], "GATEWAY_ADMIN_TOKEN": TOKEN, "TZ": "UTC"}
         command = [sys.executable, "-m", "gateway", *arguments, "--url", gateway.url]
-        self.process = subprocess.Popen(command, env=environment, stdout=slave, cwd=Path(__file__).parents[2])
+        self.process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=slave,
+            cwd=Path(__file__).parents[2],
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (a shell's background job ignores it)
+        )
         os.close(slave)
         self.text = ""
 
