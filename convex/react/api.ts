@@ -85,9 +85,11 @@ export class TranscriptionApi {
     return await this.#sendInTime(path(jobId, "/cancel"), { method: "POST" }, jobOf);
   }
 
-  /** The new job made from the same audio. */
-  async retry(jobId: string): Promise<Job> {
-    return await this.#sendInTime(path(jobId, "/retry"), { method: "POST" }, jobOf);
+  /** The new job made from the same audio. The same `newJobId` makes one job however often it is asked. */
+  async retry(jobId: string, newJobId: string): Promise<Job> {
+    const headers = { "Content-Type": "application/json" };
+    const body = JSON.stringify({ job_id: newJobId });
+    return await this.#sendInTime(path(jobId, "/retry"), { method: "POST", headers, body }, jobOf);
   }
 
   async remove(jobId: string): Promise<void> {

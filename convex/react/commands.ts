@@ -86,9 +86,11 @@ export class Commands {
   };
 
   /** A new job from the audio that the API has; from this browser's where the API has it no more. */
-  async #again({ jobId, name }: StoredJob): Promise<void> {
+  async #again({ jobId, name, retryId = this.#newJobId() }: StoredJob): Promise<void> {
+    this.#list.store(jobId, { retryId });
     try {
-      const job = await this.#api.retry(jobId);
+      const job = await this.#api.retry(jobId, retryId);
+      this.#list.store(jobId, { retryId: undefined });
       this.#list.add({ jobId: job.jobId, name, accepted: true });
       this.#list.learn(job);
       void this.#audio.copy(jobId, job.jobId);

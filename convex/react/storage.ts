@@ -12,6 +12,8 @@ export type StoredJob = {
   accepted: boolean;
   /** How its upload ended for good, where it did: cancelled by the user, or refused for what it is. */
   stopped?: { status: "cancelled" | "failed"; error: JobError | null } | undefined;
+  /** The id that its retry was asked with, until there is an answer: asking again is then no second job. */
+  retryId?: string | undefined;
 };
 
 /** Where the ids are kept. All but `subscribe` may throw; the hook then goes on in memory. */
@@ -84,7 +86,8 @@ function isStoredJob(value: unknown): value is StoredJob {
     typeof value.name === "string" &&
     typeof value.addedAt === "number" &&
     typeof value.accepted === "boolean" &&
-    (value.stopped === undefined || isStopped(value.stopped))
+    (value.stopped === undefined || isStopped(value.stopped)) &&
+    (value.retryId === undefined || typeof value.retryId === "string")
   );
 }
 

@@ -329,6 +329,10 @@ describe("start", () => {
   });
 });
 
+/** The id that the latest retry was asked with. */
+const newIdAsked = () =>
+  (api.seen.findLast(({ json }) => json !== null)?.json as { job_id: string }).job_id;
+
 describe("cancel, retry and remove", () => {
   beforeEach(() => {
     convex.setRows(aJob());
@@ -366,11 +370,29 @@ describe("cancel, retry and remove", () => {
     convex.setRows(aJob({ status: "failed", error: { code: "decode", message: "Cut short." } }));
     const hook = render({ stored: [aStored()] });
     await act(() => hook.result.current.retry(jobId));
+    const again = newIdAsked();
     expect(hook.result.current.jobs).toMatchObject([
-      { jobId: `${jobId}-again`, name: "talk.wav", status: "processing" },
+      { jobId: again, name: "talk.wav", status: "processing" },
       { jobId, status: "failed", action: null },
     ]);
-    expect(hook.storage.read().map((job) => job.jobId)).toEqual([`${jobId}-again`, jobId]);
+    expect(hook.storage.read().map((job) => job.jobId)).toEqual([again, jobId]);
+  });
+
+  test("a retry whose answer is lost is asked again with the same id, after a reload too; then with another", async () => {
+    convex.setRows(aJob({ status: "failed", error: { code: "decode", message: "Cut short." } }));
+    api.answer = () => Promise.reject(new TypeError("Failed to fetch"));
+    const first = render({ stored: [aStored()] });
+    await act(() => first.result.current.retry(jobId));
+    const asked = newIdAsked();
+    first.unmount();
+    api.answer = null;
+    const second = render({ stored: first.storage.read() });
+    await act(() => second.result.current.retry(jobId));
+    expect(newIdAsked()).toBe(asked);
+    expect(second.result.current.jobs.map((job) => job.jobId)).toEqual([asked, jobId]);
+    await act(() => second.result.current.retry(jobId));
+    expect(newIdAsked()).not.toBe(asked);
+    expect(logged).toEqual(["[transcription] The request failed: retry."]);
   });
 
   test("remove deletes the job at the API and forgets it", async () => {

@@ -127,7 +127,13 @@ export class FakeConvex {
   }
 }
 
-export type Seen = { method: string; path: string; etag: string | null; form: FormData | null };
+export type Seen = {
+  method: string;
+  path: string;
+  etag: string | null;
+  form: FormData | null;
+  json: unknown;
+};
 
 /** Answers as the transcription API does, from `jobs`; `answer` replaces the next answers. */
 export class FakeApi {
@@ -141,6 +147,7 @@ export class FakeApi {
       path: String(input).replace(API_URL, ""),
       etag: new Headers(init.headers).get("If-None-Match"),
       form: init.body instanceof FormData ? init.body : null,
+      json: typeof init.body === "string" ? JSON.parse(init.body) : null,
     };
     this.seen.push(seen);
     return await (this.answer?.(seen, init.signal ?? null) ?? this.#answer(seen));
@@ -151,13 +158,13 @@ export class FakeApi {
     return this.seen.map(({ method, path }) => `${method} ${path}`);
   }
 
-  #answer({ method, path, etag, form }: Seen): Response {
+  #answer({ method, path, etag, form, json }: Seen): Response {
     if (form !== null) return this.#create(form);
     const [, jobId = "", action] = /^\/v1\/jobs\/([^/?]+)(?:\/(\w+))?/.exec(path) ?? [];
     const job = this.jobs.get(jobId);
     if (job === undefined) return problem(404, "unknown_job", "There is no such job.");
     if (method === "DELETE") return new Response(null, { status: 204 });
-    if (action === "retry") return this.#take(aJob({ jobId: `${jobId}-again`, sequence: 1 }), 202);
+    if (action === "retry") return this.#retry(json as { job_id: string });
     if (action === "cancel") return this.#take({ ...job, sequence: job.sequence + 1 }, 202);
     const current = `"${job.sequence}"`;
     if (etag === current) return new Response(null, { status: 304 });
@@ -167,6 +174,10 @@ export class FakeApi {
   #create(form: FormData): Response {
     const jobId = String(form.get("job_id"));
     return this.#take(aJob({ jobId, status: "queued", progress: 0, sequence: 1 }), 202);
+  }
+
+  #retry({ job_id: jobId }: { job_id: string }): Response {
+    return this.#take(this.jobs.get(jobId) ?? aJob({ jobId, sequence: 1 }), 202);
   }
 
   #take(job: Job, status: number): Response {
