@@ -132,13 +132,17 @@ def _heard(model: WhisperModel, window: audio.Window, options: Options) -> Itera
         window.samples,
         language="en",
         beam_size=5,
-        temperature=TEMPERATURES,
+        temperature=_temperatures(options.temperature or 0.0),
         vad_filter=True,
         condition_on_previous_text=False,
         initial_prompt=options.prompt,
         word_timestamps="word" in options.granularities,
     )
     return iter(segments)
+
+
+def _temperatures(first: float) -> tuple[float, ...]:
+    return (first, *(higher for higher in TEMPERATURES if higher > first))
 
 
 def _segment(heard: Any, offset_seconds: float) -> Segment:
