@@ -43,7 +43,7 @@ def problem(error: RequestError) -> Response:
 def unsuccessful(call: Call, snapshot: Snapshot) -> RequestError:
     """For a job that is over without a transcript."""
     if snapshot.status != "failed":
-        return _ended(call, snapshot.status)
+        return _ended(call, "cancelled" if snapshot.status == "cancelled" else "deleted")
     failure = json.loads(snapshot.data)["error"]
     status = _STATUSES.get(failure["code"], 422)
     headers = {"Location": job_path(call.job_id)}
@@ -70,7 +70,7 @@ def interrupted(call: Call, reason: Literal["stopping", "unknown"]) -> RequestEr
     )
 
 
-def _ended(call: Call, status: str) -> RequestError:
+def _ended(call: Call, status: Literal["cancelled", "deleted"]) -> RequestError:
     return RequestError(409, f"job_{status}", f"job {call.job_id} was {status} meanwhile")
 
 
