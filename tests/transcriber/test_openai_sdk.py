@@ -1,6 +1,7 @@
 """The OpenAI-compatible route as its users call it: by the official SDKs of OpenAI and Groq, over real connections."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -214,6 +215,19 @@ def test_a_recording_that_is_too_large_says_so(start: Callable[..., Api], sdk: C
     with pytest.raises(openai.APIStatusError) as caught:
         sdk(start(TRANSCRIBER_MAX_UPLOAD_BYTES="1000"))()
     assert (caught.value.status_code, caught.value.code) == (413, "too_large")
+
+
+def test_a_store_that_does_not_answer_is_told_and_keeps_no_recording(
+    api: Api, sdk: Callable[..., Call]
+) -> None:
+    with closing(sqlite3.connect(api.data_dir / "transcriber.db", isolation_level=None)) as tool:
+        tool.execute("BEGIN IMMEDIATE")
+        with pytest.raises(openai.InternalServerError) as caught:
+            sdk(api)()
+    assert caught.value.status_code == 503
+    assert (caught.value.code, caught.value.type) == ("store_unavailable", "server_error")
+    assert api.recordings() == []
+    assert sdk(api)().text == HEARD
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -34,7 +35,7 @@ class Receiving:
         fields, submission = await self._receive(request, fields_of)
         try:
             snapshot = await self._jobs.submit(submission)
-        except RequestError:
+        except (RequestError, sqlite3.Error):
             self._recordings.remove(submission.audio.name)
             raise
         log.info("job.accepted", job_id=submission.job_id, size_bytes=submission.audio.size_bytes)

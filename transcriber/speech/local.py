@@ -132,7 +132,7 @@ def _heard(model: WhisperModel, window: audio.Window, options: Options) -> Itera
         window.samples,
         language="en",
         beam_size=5,
-        temperature=_temperatures(options.temperature or 0.0),
+        temperature=temperatures(options.temperature or 0.0),
         vad_filter=True,
         condition_on_previous_text=False,
         initial_prompt=options.prompt,
@@ -141,7 +141,8 @@ def _heard(model: WhisperModel, window: audio.Window, options: Options) -> Itera
     return iter(segments)
 
 
-def _temperatures(first: float) -> tuple[float, ...]:
+def temperatures(first: float) -> tuple[float, ...]:
+    """Of the tries of a chunk, in their order: never colder than what was asked for."""
     return (first, *(higher for higher in TEMPERATURES if higher > first))
 
 
