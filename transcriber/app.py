@@ -13,12 +13,17 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 
 from transcriber import log, notify
+from transcriber.api.access import Access
 from transcriber.api.access_log import AccessLog
-from transcriber.api.jobs import Access, Api
+from transcriber.api.jobs import Api
+from transcriber.api.openai.routes import OpenAi
 from transcriber.api.ops import Ops
 from transcriber.api.problems import on_crash, on_http_exception, on_request_error, on_store_error
+from transcriber.api.receiving import Receiving
+from transcriber.api.waiting import Waiting
 from transcriber.backoff import Backoff
 from transcriber.errors import RequestError, StoreError
 from transcriber.metrics import Metrics
@@ -54,8 +59,12 @@ def build(
     now: Callable[[], UnixMs] = wall_clock,
     run_backoff: Backoff = run.BACKOFF,
     webhook_backoff: Backoff = notify.BACKOFF,
+    stopping: asyncio.Event | None = None,
 ) -> Starlette:
-    """The application, owning the data folder from now on. Raises StoreError if it cannot."""
+    """The application, owning the data folder from now on. Raises StoreError if it cannot.
+
+    Set `stopping` when it begins to stop, before requests are waited for: it ends those that wait for a job.
+    """
     parts = _assemble(settings, engine or make_engine(settings), now)
     runner = _worker(settings, parts, run_backoff)
     services: list[Service] = [runner.run]
@@ -66,7 +75,10 @@ def build(
     else:
         services.append(_notifier(settings.webhook, parts, webhook_backoff).run)
     return Starlette(
-        routes=[*_api(settings, parts, runner).routes(), *_ops(parts, runner).routes()],
+        routes=[
+            *_api(settings, parts, runner, stopping or asyncio.Event()),
+            *_ops(parts, runner).routes(),
+        ],
         middleware=_middleware(settings),
         exception_handlers={
             RequestError: on_request_error,
@@ -128,15 +140,18 @@ def _notifier(webhook: Webhook, parts: _Parts, backoff: Backoff) -> Notifier:
     )
 
 
-def _api(settings: Settings, parts: _Parts, runner: Worker) -> Api:
-    return Api(
-        jobs=parts.jobs,
+def _api(settings: Settings, parts: _Parts, runner: Worker, stopping: asyncio.Event) -> list[Route]:
+    jobs, access = parts.jobs, Access(settings.api_key, settings.require_key)
+    receiving = Receiving(
+        jobs=jobs,
         recordings=parts.store.recordings,
         engine=parts.engine,
-        stop=runner.stop,
-        access=Access(settings.api_key, settings.require_key),
         max_upload_bytes=settings.max_upload_bytes,
     )
+    waiting = Waiting(jobs=jobs, stopping=stopping)
+    api = Api(jobs=jobs, receiving=receiving, stop=runner.stop, access=access)
+    openai = OpenAi(jobs=jobs, receiving=receiving, waiting=waiting, stop=runner.stop, access=access)
+    return [*api.routes(), *openai.routes()]
 
 
 def _ops(parts: _Parts, runner: Worker) -> Ops:

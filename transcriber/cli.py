@@ -1,6 +1,7 @@
 """The commands: serve and check."""
 
 import argparse
+import asyncio
 import logging
 import os
 import signal
@@ -56,10 +57,10 @@ def serve(settings: Settings) -> int:
         return _refuse(
             f"{settings.host}:{settings.port} cannot be listened on: {error}: set TRANSCRIBER_PORT"
         )
-    url = _url(listener)
+    url, stopping = _url(listener), asyncio.Event()
     with listener:
         try:
-            app = build(replace(settings, public_url=settings.public_url or url))
+            app = build(replace(settings, public_url=settings.public_url or url), stopping=stopping)
         except (StoreError, OSError) as error:
             return _refuse(str(error))
         config = uvicorn.Config(
@@ -72,21 +73,26 @@ def serve(settings: Settings) -> int:
             server_header=False,
             timeout_graceful_shutdown=REQUEST_STOP_SECONDS,
         )
-        server = _Server(config, url=url)
+        server = _Server(config, url=url, stopping=stopping)
         _take_signals_quietly()
         server.run(sockets=[listener])
     return _leave(0 if server.started else 1)
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, *, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, *, url: str, stopping: asyncio.Event) -> None:
         super().__init__(config)
         self._url = url
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             log.info("server.listening", url=self._url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
+        await super().shutdown(sockets)
 
 
 def _leave(code: int) -> int:

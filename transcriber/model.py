@@ -89,6 +89,7 @@ class Options:
     model: str | None = None
     prompt: str | None = None
     granularities: tuple[Granularity, ...] = ()
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 from transcriber.model import Result, Segment, Transcript, result_data
 
@@ -10,7 +10,9 @@ MAX_SEGMENTS = 8_000
 # An event's body is at most 900,000 bytes; the job around its result takes under 4,000 (user_id: 256 characters).
 MAX_RESULT_BYTES = 896_000
 
-Format = Literal["json", "text", "srt", "vtt"]
+Readable = Literal["text", "srt", "vtt"]
+Format = Literal["json", Readable]
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def fit(transcript: Transcript, transcript_url: str) -> Result:

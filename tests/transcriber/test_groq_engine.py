@@ -13,7 +13,7 @@ from transcriber.errors import SpeechError
 from transcriber.model import Audio, AudioName, Options
 from transcriber.speech import Recording
 from transcriber.speech.groq import MAX_FILE_BYTES, GroqEngine
-from transcriber.speech.languages import language_code
+from transcriber.speech.languages import language_code, language_name
 
 JFK = Recording(DATA / "jfk.wav", Audio(AudioName("neutral"), "wav", 352_078), 11.0)
 
@@ -195,6 +195,18 @@ def test_languages_are_told_by_their_code() -> None:
         None,
         None,
     ]
+
+
+def test_every_language_has_the_name_that_whisper_gives_it() -> None:
+    assert [language_name(code) for code in ("es", "ht", "nl", "ro", "zh", None)] == [
+        "spanish",
+        "haitian creole",
+        "dutch",
+        "romanian",
+        "chinese",
+        None,
+    ]
+    assert language_code(language_name("nn")) == "nn"
 
 
 def test_the_queue_keeps_several_recordings_in_hand(api: Api, groq: GroqServer) -> None:

@@ -1,18 +1,22 @@
 """The queue and the outbox over a real database: no state without its event, no event without its state."""
 
+import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.transcriber.conftest import Api, job_id
+from transcriber import states
 from transcriber.errors import JobOverError, StoreError
 from transcriber.model import Audio, Failure, JobId, Options, Submission, Transcript
 from transcriber.queue.run import MAX_ATTEMPTS
 from transcriber.results import fit
-from transcriber.store.changes import Store
+from transcriber.store import rows
+from transcriber.store.changes import Store, record
 from transcriber.store.database import Database
 from transcriber.store.jobs import Jobs
 from transcriber.store.outbox import Event, Outbox
@@ -33,12 +37,12 @@ class Clock:
 class Bench:
     """Jobs and outbox without worker and sender: the test takes both parts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: type[Database] = Database) -> None:
         (folder / "audio").mkdir(exist_ok=True)
         self.clock = Clock()
         self.recordings = Recordings(folder / "audio")
-        self.database = Database(folder)
-        store = Store(self.database, self.recordings, self.clock)
+        self.database = database(folder)
+        self.store = store = Store(self.database, self.recordings, self.clock)
         self.jobs = Jobs(store, max_queued=100)
         self.work = Work(store)
         self.outbox = Outbox(database=self.database, now=self.clock)
@@ -248,6 +252,89 @@ async def test_nothing_changes_a_job_that_is_over(bench: Bench) -> None:
             await bench.work.fail(identity, Failure("x", "y"))
         assert await bench.data(identity) == before
     assert await bench.work.claim() is None
+
+
+async def completed(bench: Bench, identity: JobId) -> None:
+    await bench.work.complete(identity, HEARD, fit(HEARD, "https://x"))
+
+
+async def failed(bench: Bench, identity: JobId) -> None:
+    await bench.work.fail(identity, Failure("x", "y"))
+
+
+async def cancelled(bench: Bench, identity: JobId) -> None:
+    await bench.jobs.cancel(identity)
+
+
+async def deleted(bench: Bench, identity: JobId) -> None:
+    await bench.jobs.delete(identity)
+
+
+@pytest.mark.parametrize("end", [completed, failed, cancelled, deleted])
+async def test_whoever_ends_a_job_wakes_all_who_wait_for_it(
+    bench: Bench, end: Callable[[Bench, JobId], Coroutine]
+) -> None:
+    identity = await bench.submit()
+    await bench.work.claim()
+    waiting = [asyncio.create_task(bench.jobs.ended(identity)) for _ in range(3)]
+    await bench.work.progress(identity, 50)
+    assert not any(task.done() for task in waiting)
+    await end(bench, identity)
+    async with asyncio.timeout(5):
+        ends = await asyncio.gather(*waiting)
+    assert [snapshot.status for snapshot in ends] == [end.__name__] * 3
+    assert await bench.jobs.ended(identity) == ends[0]
+
+
+async def test_an_end_is_noticed_although_who_brought_it_about_was_cancelled(bench: Bench) -> None:
+    identity = await bench.submit()
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(connection: sqlite3.Connection) -> None:
+        begun.set()
+        go.wait()
+        row = rows.find(connection, identity)
+        assert row is not None
+        record(connection, states.cancel(row.job, bench.clock()), "cancelled", bench.clock())
+
+    waiting = asyncio.create_task(bench.jobs.ended(identity))
+    await bench.jobs.census()
+    ending = asyncio.create_task(bench.store.change(identity, slowly))
+    await asyncio.to_thread(begun.wait)
+    ending.cancel()
+    await asyncio.wait({ending})
+    go.set()
+    async with asyncio.timeout(5):
+        snapshot = await waiting
+    assert snapshot is not None
+    assert snapshot.status == "cancelled"
+
+
+async def test_who_waits_for_a_job_that_there_is_not_is_told_so(bench: Bench) -> None:
+    assert await bench.jobs.ended(JobId(job_id())) is None
+
+
+async def test_who_waits_for_a_job_asks_the_store_only_when_that_job_changes(
+    tmp_path: Path,
+) -> None:
+    class Counting(Database):
+        count = 0
+
+        async def transaction(self, work: Callable) -> object:
+            self.count += 1
+            return await super().transaction(work)
+
+    bench = Bench(tmp_path, Counting)
+    identity, other = await bench.submit(), await bench.submit()
+    waiting = [asyncio.create_task(bench.jobs.ended(identity)) for _ in range(50)]
+    await bench.jobs.census()
+    bench.database.count = 0
+    for percent in range(1, 21):
+        await bench.work.progress(other, percent)
+    assert bench.database.count == 20
+    await bench.jobs.cancel(identity)
+    await asyncio.gather(*waiting)
+    bench.database.close()
 
 
 async def test_a_failed_transaction_leaves_neither_state_nor_event(bench: Bench) -> None:

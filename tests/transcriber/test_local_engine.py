@@ -16,7 +16,7 @@ from tests.transcriber.conftest import DATA, Api, job_id
 from transcriber.errors import SpeechError
 from transcriber.model import Audio, AudioName, Options, Transcript
 from transcriber.speech import Recording
-from transcriber.speech.local import LocalEngine
+from transcriber.speech.local import LocalEngine, temperatures
 
 SAID = {
     "jfk.wav": "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.",
@@ -94,6 +94,13 @@ async def test_a_cancelled_transcription_ends_between_segments(engine: LocalEngi
         task.cancel()
         await asyncio.wait({task}, timeout=10)
     assert task.cancelled()
+
+
+@pytest.mark.parametrize(("first", "tries"), [(0.0, (0.0, 0.4, 0.8)), (0.4, (0.4, 0.8)), (1.0, (1.0,))])
+def test_a_chunk_is_tried_at_the_temperature_asked_for_and_then_hotter(
+    first: float, tries: tuple[float, ...]
+) -> None:
+    assert temperatures(first) == tries
 
 
 @pytest.mark.parametrize(

@@ -1,40 +1,26 @@
 """The routes under /v1: jobs in, jobs out."""
 
-import asyncio
-import errno
 import hashlib
-import hmac
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import get_args
+from collections.abc import Callable
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from transcriber import audio, log, results
-from transcriber.errors import RequestError, SpeechError
+from transcriber import results
+from transcriber.api.access import Access
+from transcriber.api.answers import job_path, json_answer, readable
+from transcriber.api.receiving import Receiving
+from transcriber.errors import RequestError
 from transcriber.intake.submission import Fields, is_job_id, new_job_id
-from transcriber.intake.upload import MAX_OVERHEAD_BYTES, Form, read_form, too_large
-from transcriber.model import OVER, STATUSES, Audio, AudioName, JobId, Status, Submission, transcript_data
-from transcriber.speech import Engine
+from transcriber.model import OVER, STATUSES, JobId, Status, transcript_data
 from transcriber.store.jobs import Jobs, Snapshot
-from transcriber.store.recordings import Recordings
 
 POLL_SECONDS = 1
-MIN_FREE_BYTES = 500_000_000
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
 MAX_CURSOR_DIGITS = 18  # SQLite's integers have 64 bits
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """`api_key` opens the list; with `require_key` everything here asks for it. Empty: no key opens anything."""
-
-    api_key: str
-    require_key: bool
 
 
 class Api:
@@ -44,18 +30,14 @@ class Api:
         self,
         *,
         jobs: Jobs,
-        recordings: Recordings,
-        engine: Engine,
+        receiving: Receiving,
         stop: Callable[[JobId], None],
         access: Access,
-        max_upload_bytes: int,
     ) -> None:
         self._jobs = jobs
-        self._recordings = recordings
-        self._engine = engine
+        self._receiving = receiving
         self._stop = stop
         self._access = access
-        self._max_upload_bytes = max_upload_bytes
 
     def routes(self) -> list[Route]:
         return [
@@ -69,19 +51,12 @@ class Api:
         ]
 
     async def create(self, request: Request) -> Response:
-        self._authorize(request)
-        self._require_room(request)
-        submission = await self._receive(request)
-        try:
-            snapshot = await self._jobs.submit(submission)
-        except RequestError:
-            self._recordings.remove(submission.audio.name)
-            raise
-        log.info("job.accepted", job_id=submission.job_id, size_bytes=submission.audio.size_bytes)
-        return _accepted(submission.job_id, snapshot.data)
+        self._access.check(request)
+        fields, snapshot = await self._receiving.take(request, Fields)
+        return _accepted(fields.job_id, snapshot.data)
 
     async def get(self, request: Request) -> Response:
-        self._authorize(request)
+        self._access.check(request)
         job_id = _job_id(request)
         snapshot = _known(await self._jobs.find(job_id), job_id)
         headers = {"ETag": _etag(snapshot), "Cache-Control": "private, no-cache"}
@@ -89,13 +64,11 @@ class Api:
             headers["Retry-After"] = str(POLL_SECONDS)
         if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return _json(snapshot.data, headers=headers)
+        return json_answer(snapshot.data, headers=headers)
 
     async def transcript(self, request: Request) -> Response:
-        self._authorize(request)
-        job_id, form = _job_id(request), request.query_params.get("format", "json")
-        if form not in get_args(results.Format):
-            raise RequestError(400, "bad_format", "format must be json, text, srt or vtt")
+        self._access.check(request)
+        job_id, form = _job_id(request), _format(request.query_params.get("format", "json"))
         snapshot = _known(await self._jobs.find(job_id), job_id)
         heard = await self._jobs.transcript(job_id)
         if heard is None:
@@ -103,28 +76,20 @@ class Api:
             raise RequestError(
                 status, "no_transcript", f"job {job_id} is {snapshot.status}: it has no transcript"
             )
-        match form:
-            case "text":
-                return Response(heard.text, media_type="text/plain")
-            case "srt":
-                return Response(results.srt(heard), media_type="application/x-subrip; charset=utf-8")
-            case "vtt":
-                return Response(results.vtt(heard), media_type="text/vtt")
-            case _:
-                return _json(transcript_data(heard))
+        return json_answer(transcript_data(heard)) if form == "json" else readable(heard, form)
 
     async def cancel(self, request: Request) -> Response:
-        self._authorize(request)
+        self._access.check(request)
         job_id = _job_id(request)
         answer = await self._jobs.cancel(job_id)
         if answer is None:
             raise _unknown(job_id)
         snapshot, ended_now = answer
         self._stop(job_id)
-        return _json(snapshot.data, status=202 if ended_now else 200)
+        return json_answer(snapshot.data, status=202 if ended_now else 200)
 
     async def retry(self, request: Request) -> Response:
-        self._authorize(request)
+        self._access.check(request)
         job_id, new_id = _job_id(request), new_job_id()
         snapshot = _known(await self._jobs.retry(job_id, new_id), job_id)
         # only here: the job itself, in GET and in events, has no such field
@@ -133,16 +98,14 @@ class Api:
         )
 
     async def delete(self, request: Request) -> Response:
-        self._authorize(request)
+        self._access.check(request)
         job_id = _job_id(request)
         snapshot = _known(await self._jobs.delete(job_id), job_id)
         self._stop(job_id)
-        return _json(snapshot.data)
+        return json_answer(snapshot.data)
 
     async def page(self, request: Request) -> Response:
-        if not self._access.api_key:
-            raise RequestError(403, "list_closed", "the list is closed: set TRANSCRIBER_API_KEY to open it")
-        self._require_key(request)
+        self._access.check_list(request)
         query = request.query_params
         found = await self._jobs.page(
             user_id=query.get("user_id"),
@@ -151,70 +114,7 @@ class Api:
             limit=_limit(query.get("limit")),
         )
         cursor = "null" if found.next_before is None else f'"{found.next_before}"'
-        return _json(f'{{"items":[{",".join(found.items)}],"next_cursor":{cursor}}}')
-
-    async def _receive(self, request: Request) -> Submission:
-        """The upload as a job to be, its recording on disk. Raises RequestError."""
-        name = self._recordings.new_name()
-        try:
-            return await self._judge(*await self._read(request, name), name)
-        except BaseException as error:
-            self._recordings.remove(name)
-            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise _no_room() from error
-            raise
-
-    async def _judge(self, fields: Fields, form: Form, name: AudioName) -> Submission:
-        try:
-            extension = await asyncio.to_thread(audio.identify, self._recordings.path(name))
-            stored = Audio(name=name, extension=extension, size_bytes=form.file_bytes)
-            self._engine.accept(stored, fields.options)
-        except SpeechError as error:
-            raise RequestError(422, error.code, error.message) from error
-        await asyncio.to_thread(self._recordings.keep, name)
-        return Submission(
-            job_id=fields.job_id,
-            user_id=fields.user_id,
-            options=fields.options,
-            audio=stored,
-            digest=fields.digest(),
-        )
-
-    async def _read(self, request: Request, name: AudioName) -> tuple[Fields, Form]:
-        try:
-            form = await read_form(
-                request.stream(),
-                content_type=request.headers.get("content-type", ""),
-                destination=self._recordings.path(name),
-                max_file_bytes=self._max_upload_bytes,
-            )
-        except ClientDisconnect as error:
-            raise RequestError(400, "malformed", "the upload was cut off") from error
-        return Fields(form), form
-
-    def _require_room(self, request: Request) -> None:
-        """Judges by the declared length, so that a body which cannot be taken is not read."""
-        length = request.headers.get("content-length", "0")
-        announced = int(length) if length.isascii() and length.isdigit() else 0
-        if announced > self._max_upload_bytes + MAX_OVERHEAD_BYTES:
-            raise too_large(self._max_upload_bytes)
-        if self._recordings.free_bytes() < MIN_FREE_BYTES + announced:
-            raise _no_room()
-
-    def _authorize(self, request: Request) -> None:
-        if self._access.require_key:
-            self._require_key(request)
-
-    def _require_key(self, request: Request) -> None:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        right = hmac.compare_digest(key.strip().encode(), self._access.api_key.encode())
-        if scheme.lower() != "bearer" or not right:
-            raise RequestError(
-                401,
-                "unauthorized",
-                "send Authorization: Bearer and the API key",
-                {"WWW-Authenticate": "Bearer"},
-            )
+        return json_answer(f'{{"items":[{",".join(found.items)}],"next_cursor":{cursor}}}')
 
 
 def _job_id(request: Request) -> JobId:
@@ -235,19 +135,9 @@ def _unknown(job_id: str) -> RequestError:
     return RequestError(404, "unknown_job", f"there is no job {job_id!r}")
 
 
-def _no_room() -> RequestError:
-    return RequestError(
-        503, "disk_full", "there is no room for the recording: try again later", {"Retry-After": "60"}
-    )
-
-
-def _json(data: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(data, status_code=status, headers=dict(headers or {}), media_type="application/json")
-
-
 def _accepted(job_id: JobId, data: str) -> Response:
-    return _json(
-        data, status=202, headers={"Location": f"/v1/jobs/{job_id}", "Retry-After": str(POLL_SECONDS)}
+    return json_answer(
+        data, status=202, headers={"Location": job_path(job_id), "Retry-After": str(POLL_SECONDS)}
     )
 
 
@@ -268,6 +158,13 @@ def _status(value: str | None) -> Status | None:
     if value is None:
         return None
     raise RequestError(400, "bad_query", f"status must be one of {', '.join(STATUSES)}")
+
+
+def _format(value: str) -> results.Format:
+    for form in results.FORMATS:
+        if value == form:
+            return form
+    raise RequestError(400, "bad_format", "format must be json, text, srt or vtt")
 
 
 def _limit(value: str | None) -> int:

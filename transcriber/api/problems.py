@@ -15,13 +15,16 @@ from transcriber.errors import RequestError
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+def problem(
+    status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **extensions: object
+) -> Response:
     document = {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": code,
+        **extensions,
     }
     return Response(
         json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"),
@@ -50,11 +53,15 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     return problem(status, _CODES.get(status, "refused"), detail, headers)
 
 
-async def on_store_error(_: Request, error: Exception) -> Response:
-    """The store cannot take or find anything now: its disk is full, or gone."""
+def store_unavailable(error: Exception) -> RequestError:
+    """For when the store cannot take or find anything now: its disk is full, or gone. The cause is in the log."""
     log.error("store.failed", error)
     detail = "the store does not answer: try again later"
-    return problem(503, "store_unavailable", detail, {"Retry-After": "30"})
+    return RequestError(503, "store_unavailable", detail, {"Retry-After": "30"})
+
+
+async def on_store_error(request: Request, error: Exception) -> Response:
+    return await on_request_error(request, store_unavailable(error))
 
 
 async def on_crash(_: Request, __: Exception) -> Response:

@@ -13,9 +13,11 @@ from transcriber.model import Granularity, JobId, Options
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{20,128}")
 _LANGUAGE = re.compile(r"[a-z]{2}")
 _MODEL = re.compile(r"[A-Za-z0-9._/-]{1,100}")
+_TEMPERATURE = re.compile(r"0|0?\.[0-9]{1,20}|1(\.0{1,20})?")
 _GRANULARITIES: dict[str, Granularity] = {"word": "word", "segment": "segment"}
-_SINGLE = ("job_id", "user_id", "language", "model", "prompt")
+_SINGLE = ("job_id", "user_id", "language", "model", "prompt", "temperature")
 _REPEATED = "timestamp_granularities[]"
+FIELDS = frozenset({*_SINGLE, _REPEATED})
 
 MAX_USER_ID_CHARACTERS = 256
 MAX_PROMPT_CHARACTERS = 2_000
@@ -43,6 +45,7 @@ class Fields:
             model=self._matching("model", _MODEL, "a model's name"),
             prompt=self._prompt(),
             granularities=_granularities([value for name, value in form.fields if name == _REPEATED]),
+            temperature=self._temperature(),
         )
         self.file_sha256 = self._file_sha256()
 
@@ -83,6 +86,10 @@ class Fields:
             raise RequestError(422, "bad_field", f"prompt is longer than {MAX_PROMPT_CHARACTERS} characters")
         return value or None
 
+    def _temperature(self) -> float | None:
+        value = self._matching("temperature", _TEMPERATURE, "a number from 0 to 1, such as 0.2")
+        return None if value is None else float(value)
+
     def _matching(self, name: str, pattern: re.Pattern[str], what: str) -> str | None:
         """An empty field counts as absent: forms in browsers send those."""
         value = self._single.get(name)
@@ -98,7 +105,7 @@ def _single(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
             raise RequestError(
                 422, "audio_url_unsupported", "audio_url is not supported yet: send the file itself"
             )
-        if name not in (*_SINGLE, _REPEATED):
+        if name not in FIELDS:
             raise RequestError(422, "unknown_field", f"the field {name[:100]!r} is unknown")
         if name in values and name != _REPEATED:
             raise RequestError(422, "bad_field", f"the field {name} is there more than once")

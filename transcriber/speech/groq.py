@@ -94,7 +94,7 @@ class GroqEngine:
                 language=options.language or groq.omit,
                 prompt=options.prompt or groq.omit,
                 response_format="verbose_json",
-                temperature=0.0,
+                temperature=options.temperature or 0.0,
                 timestamp_granularities=["word", "segment"]
                 if "word" in options.granularities
                 else ["segment"],

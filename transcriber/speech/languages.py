@@ -17,6 +17,16 @@ turkish tr, turkmen tk, ukrainian uk, urdu ur, uzbek uz, valencian ca, vietnames
 _BY_NAME = dict(entry.strip().rsplit(" ", 1) for entry in _CODES.replace("\n", " ").split(","))
 
 
+# Where several names have one code: those that Whisper does not give.
+_OTHER_NAMES = "burmese cantonese castilian flemish haitian letzeburgesch mandarin moldavian moldovan panjabi pushto sinhalese valencian"
+_BY_CODE = {code: name for name, code in _BY_NAME.items() if name not in _OTHER_NAMES.split()}
+
+
+def language_name(code: str | None) -> str | None:
+    """The English name, in small letters, that Whisper gives the language of this code; what is unknown stays as it is."""
+    return None if code is None else _BY_CODE.get(code, code)
+
+
 def language_code(language: str | None) -> str | None:
     """The code of a language named in English, or of a code; None for what ISO 639-1 has no code for."""
     if language is None:

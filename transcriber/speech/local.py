@@ -132,13 +132,18 @@ def _heard(model: WhisperModel, window: audio.Window, options: Options) -> Itera
         window.samples,
         language="en",
         beam_size=5,
-        temperature=TEMPERATURES,
+        temperature=temperatures(options.temperature or 0.0),
         vad_filter=True,
         condition_on_previous_text=False,
         initial_prompt=options.prompt,
         word_timestamps="word" in options.granularities,
     )
     return iter(segments)
+
+
+def temperatures(first: float) -> tuple[float, ...]:
+    """Of the tries of a chunk, in their order: never colder than what was asked for."""
+    return (first, *(higher for higher in TEMPERATURES if higher > first))
 
 
 def _segment(heard: Any, offset_seconds: float) -> Segment:

@@ -2,13 +2,17 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from transcriber.model import AudioName, Job, Step, UnixMs
+from transcriber.model import AudioName, Job, JobId, Step, UnixMs
 from transcriber.store import outbox, rows
 from transcriber.store.database import Database
 from transcriber.store.recordings import Recordings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,32 @@ class Store:
     now: Callable[[], UnixMs]
     queued: asyncio.Event = field(default_factory=asyncio.Event)
     written: asyncio.Event = field(default_factory=asyncio.Event)
+    _watched: dict[JobId, list[asyncio.Event]] = field(default_factory=dict)
+
+    async def change(self, job_id: JobId, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, committed to disk; then wakes who sends events and who watches this job.
+
+        They are woken even if the caller is cancelled, as the transaction then goes on: what they read comes after it.
+        """
+        try:
+            return await self.database.transaction(work)
+        finally:
+            self.written.set()
+            for changed in self._watched.get(job_id, ()):
+                changed.set()
+
+    @contextmanager
+    def watched(self, job_id: JobId) -> Iterator[asyncio.Event]:
+        """Inside, the event is set at every change of the job."""
+        changed = asyncio.Event()
+        watchers = self._watched.setdefault(job_id, [])
+        watchers.append(changed)
+        try:
+            yield changed
+        finally:
+            watchers.remove(changed)
+            if not watchers:
+                del self._watched[job_id]
 
     def moment(self, row: rows.Row) -> UnixMs:
         """Now, or the time of the job's latest event if the clock has stepped back since."""

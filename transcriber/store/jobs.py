@@ -38,17 +38,26 @@ class Jobs:
 
         Raises RequestError: 409 if the id is known with other content, 429 if the queue is full.
         """
-        snapshot, orphan = await self._store.database.transaction(
-            lambda connection: self._submit(connection, submission)
+        snapshot, orphan = await self._store.change(
+            submission.job_id, lambda connection: self._submit(connection, submission)
         )
         self._store.drop(orphan)
-        self._store.written.set()
         self._store.queued.set()
         return snapshot
 
     async def find(self, job_id: JobId) -> Snapshot | None:
         row = await self._store.database.transaction(lambda connection: rows.find(connection, job_id))
         return None if row is None else Snapshot(row.job.status, row.data)
+
+    async def ended(self, job_id: JobId) -> Snapshot | None:
+        """The job once it is over, whoever ends it; None if it is unknown. Asks the store only where the job changed."""
+        with self._store.watched(job_id) as changed:
+            while True:
+                changed.clear()
+                snapshot = await self.find(job_id)
+                if snapshot is None or snapshot.status in OVER:
+                    return snapshot
+                await changed.wait()
 
     async def transcript(self, job_id: JobId) -> Transcript | None:
         """None unless the job is completed."""
@@ -77,9 +86,7 @@ class Jobs:
             now = self._store.moment(row)
             return _snapshot(record(connection, states.cancel(row.job, now), "cancelled", now)), True
 
-        answer = await self._store.database.transaction(work)
-        self._store.written.set()
-        return answer
+        return await self._store.change(job_id, work)
 
     async def retry(self, job_id: JobId, new_id: JobId) -> Snapshot | None:
         """A new job from the same audio; None if the job is unknown.
@@ -93,8 +100,7 @@ class Jobs:
                 return None
             return self._create(connection, self._again(row, new_id), retry_of=job_id)
 
-        snapshot = await self._store.database.transaction(work)
-        self._store.written.set()
+        snapshot = await self._store.change(new_id, work)
         self._store.queued.set()
         return snapshot
 
@@ -105,11 +111,10 @@ class Jobs:
             row = rows.find(connection, job_id)
             return None if row is None else self._delete(connection, row)
 
-        answer = await self._store.database.transaction(work)
+        answer = await self._store.change(job_id, work)
         if answer is None:
             return None
         self._store.drop(answer[1])
-        self._store.written.set()
         return answer[0]
 
     async def census(self) -> rows.Census:

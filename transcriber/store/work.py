@@ -42,8 +42,7 @@ class Work:
             if job != row.job:
                 record(connection, job, "progress", self._store.moment(row))
 
-        await self._store.database.transaction(work)
-        self._store.written.set()
+        await self._store.change(job_id, work)
 
     async def complete(self, job_id: JobId, transcript: Transcript, result: Result) -> None:
         """Keeps the transcript and lets the audio go. Raises JobOverError if the job is over."""
@@ -55,8 +54,7 @@ class Work:
             rows.keep_transcript(connection, job_id, transcript_data(transcript))
             return let_audio_go(connection, row)
 
-        self._store.drop(await self._store.database.transaction(work))
-        self._store.written.set()
+        self._store.drop(await self._store.change(job_id, work))
 
     async def fail(self, job_id: JobId, error: Failure) -> None:
         """Raises JobOverError if the job is over."""
@@ -66,8 +64,7 @@ class Work:
             now = self._store.moment(row)
             record(connection, states.fail(row.job, error, now), "failed", now)
 
-        await self._store.database.transaction(work)
-        self._store.written.set()
+        await self._store.change(job_id, work)
 
     async def postpone(self, job_id: JobId, delay_seconds: float) -> None:
         """The job waits for another attempt, still processing."""
