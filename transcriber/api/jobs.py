@@ -1,7 +1,6 @@
 """The routes under /v1: jobs in, jobs out."""
 
 import asyncio
-import errno
 import hashlib
 import hmac
 import json
@@ -15,15 +14,15 @@ from starlette.routing import Route
 
 from transcriber import audio, log, results
 from transcriber.errors import RequestError, SpeechError
+from transcriber.intake.retry import read_retry
 from transcriber.intake.submission import Fields, is_job_id, new_job_id
 from transcriber.intake.upload import MAX_OVERHEAD_BYTES, Form, read_form, too_large
 from transcriber.model import OVER, STATUSES, Audio, AudioName, JobId, Status, Submission, transcript_data
 from transcriber.speech import Engine
 from transcriber.store.jobs import Jobs, Snapshot
-from transcriber.store.recordings import Recordings
+from transcriber.store.recordings import MIN_FREE_BYTES, Recordings, is_full
 
 POLL_SECONDS = 1
-MIN_FREE_BYTES = 500_000_000
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
 MAX_CURSOR_DIGITS = 18  # SQLite's integers have 64 bits
@@ -49,6 +48,7 @@ class Api:
         stop: Callable[[JobId], None],
         access: Access,
         max_upload_bytes: int,
+        allow_private_urls: bool,
     ) -> None:
         self._jobs = jobs
         self._recordings = recordings
@@ -56,6 +56,7 @@ class Api:
         self._stop = stop
         self._access = access
         self._max_upload_bytes = max_upload_bytes
+        self._allow_private_urls = allow_private_urls
 
     def routes(self) -> list[Route]:
         return [
@@ -72,12 +73,14 @@ class Api:
         self._authorize(request)
         self._require_room(request)
         submission = await self._receive(request)
+        stored = submission.audio if isinstance(submission.audio, Audio) else None
         try:
             snapshot = await self._jobs.submit(submission)
         except RequestError:
-            self._recordings.remove(submission.audio.name)
+            if stored:
+                self._recordings.remove(stored.name)
             raise
-        log.info("job.accepted", job_id=submission.job_id, size_bytes=submission.audio.size_bytes)
+        log.info("job.accepted", job_id=submission.job_id, size_bytes=stored and stored.size_bytes)
         return _accepted(submission.job_id, snapshot.data)
 
     async def get(self, request: Request) -> Response:
@@ -125,7 +128,8 @@ class Api:
 
     async def retry(self, request: Request) -> Response:
         self._authorize(request)
-        job_id, new_id = _job_id(request), new_job_id()
+        job_id = _job_id(request)
+        new_id = await read_retry(request.stream()) or new_job_id()
         snapshot = _known(await self._jobs.retry(job_id, new_id), job_id)
         # only here: the job itself, in GET and in events, has no such field
         return _accepted(
@@ -154,17 +158,27 @@ class Api:
         return _json(f'{{"items":[{",".join(found.items)}],"next_cursor":{cursor}}}')
 
     async def _receive(self, request: Request) -> Submission:
-        """The upload as a job to be, its recording on disk. Raises RequestError."""
+        """The form as a job to be, its recording on disk, or still at its address. Raises RequestError."""
         name = self._recordings.new_name()
         try:
-            return await self._judge(*await self._read(request, name), name)
+            fields, form = await self._read(request, name)
+            source = fields.audio_url or await self._judge(fields, form, name)
         except BaseException as error:
             self._recordings.remove(name)
-            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            if is_full(error):
                 raise _no_room() from error
             raise
+        if fields.audio_url:
+            self._recordings.remove(name)
+        return Submission(
+            job_id=fields.job_id,
+            user_id=fields.user_id,
+            options=fields.options,
+            audio=source,
+            digest=fields.digest(),
+        )
 
-    async def _judge(self, fields: Fields, form: Form, name: AudioName) -> Submission:
+    async def _judge(self, fields: Fields, form: Form, name: AudioName) -> Audio:
         try:
             extension = await asyncio.to_thread(audio.identify, self._recordings.path(name))
             stored = Audio(name=name, extension=extension, size_bytes=form.file_bytes)
@@ -172,13 +186,7 @@ class Api:
         except SpeechError as error:
             raise RequestError(422, error.code, error.message) from error
         await asyncio.to_thread(self._recordings.keep, name)
-        return Submission(
-            job_id=fields.job_id,
-            user_id=fields.user_id,
-            options=fields.options,
-            audio=stored,
-            digest=fields.digest(),
-        )
+        return stored
 
     async def _read(self, request: Request, name: AudioName) -> tuple[Fields, Form]:
         try:
@@ -190,7 +198,7 @@ class Api:
             )
         except ClientDisconnect as error:
             raise RequestError(400, "malformed", "the upload was cut off") from error
-        return Fields(form), form
+        return Fields(form, allow_private_urls=self._allow_private_urls), form
 
     def _require_room(self, request: Request) -> None:
         """Judges by the declared length, so that a body which cannot be taken is not read."""
