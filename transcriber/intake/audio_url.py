@@ -14,14 +14,17 @@ def parse(text: str, *, allow_private: bool) -> httpx.URL:
         raise _bad(f"is longer than {MAX_CHARACTERS} characters")
     try:
         url = httpx.URL(text).copy_with(fragment=None)
-    except httpx.InvalidURL as error:
+        named = bool(url.host)
+    except (httpx.InvalidURL, ValueError) as error:
         raise _bad("cannot be read as an address") from error
-    if url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not named:
         raise _bad("must begin with http:// or https:// and name a host")
+    if "%" in host_of(url):
+        raise _bad("names a host in characters that no host has")
     if url.userinfo:
         raise _bad("must not carry a user or password: use an address that is signed")
-    if url.port == 0:
-        raise _bad("names port 0, which nobody can listen on")
+    if url.port is not None and not 1 <= url.port <= 65_535:
+        raise _bad("names a port that is not from 1 to 65535")
     address = written_out(host_of(url))
     if address is not None and not may_be_fetched_from(address, allow_private=allow_private):
         raise not_public(host_of(url))
