@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -279,6 +280,20 @@ async def test_an_answer_that_passes_is_worth_another_attempt(fetch, status: int
 )
 def test_a_retry_after_is_read_in_both_forms(value: str, seconds: float | None) -> None:
     assert retry_after_seconds(value, NOW_MS) == seconds
+
+
+@pytest.fixture
+def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_new_york")
+def test_a_date_without_a_zone_is_not_taken_for_a_local_one() -> None:
+    assert retry_after_seconds("Wed, 18 Nov 2026 11:28:20", NOW_MS) == 1_300
 
 
 @pytest.mark.parametrize(

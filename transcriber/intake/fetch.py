@@ -104,7 +104,7 @@ class Fetcher:
                 failure = error
             except httpx.TimeoutException as error:
                 raise _too_slow(host_of(url), self._bounds.idle_seconds) from error
-            except (httpx.TransportError, ValueError) as error:
+            except (httpx.TransportError, httpx.InvalidURL, ValueError) as error:
                 raise _unreachable(host_of(url), "does not answer as a web server does") from error
         raise _unreachable(host_of(url), "cannot be connected to") from failure
 
