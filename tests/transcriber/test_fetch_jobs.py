@@ -1,11 +1,13 @@
 """Jobs whose recordings are given by their addresses, from the request to the text."""
 
+import asyncio
 import logging
 import resource
 import sqlite3
 import ssl
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -280,6 +282,29 @@ async def test_a_recording_for_a_job_that_is_over_is_removed(bench: Bench) -> No
     with pytest.raises(JobOverError):
         await bench.work.attach(identity, audio)
     assert not bench.recordings.path(audio.name).exists()
+
+
+async def test_a_run_that_is_stopped_while_its_recording_is_stored_loses_nothing(bench: Bench) -> None:
+    kept, over = await submit(bench), await submit(bench)
+    for _ in range(2):
+        await bench.work.claim(to_fetch=True)
+    await bench.jobs.cancel(over)
+    audio, unwanted = store(bench), store(bench)
+    gate = threading.Event()
+    busy = asyncio.create_task(bench.database.transaction(lambda _: gate.wait()))
+    await asyncio.sleep(0)
+    runs = [asyncio.create_task(bench.work.attach(*what)) for what in ((kept, audio), (over, unwanted))]
+    await asyncio.sleep(0)
+    for run in runs:
+        run.cancel()
+    gate.set()
+    for run in (busy, *runs):
+        with suppress(asyncio.CancelledError):
+            await run
+    claimed = await bench.work.claim()
+    assert claimed is not None
+    assert claimed.audio == audio
+    assert {path.name for path in bench.recordings.folder.iterdir()} == {audio.name}
 
 
 async def test_a_process_that_ends_between_fetching_and_storing_leaves_a_file_that_is_swept(

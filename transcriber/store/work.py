@@ -44,22 +44,11 @@ class Work:
         )
 
     async def attach(self, job_id: JobId, audio: Audio) -> None:
-        """The job owns the fetched recording and waits to be transcribed. Raises JobOverError if it is over: it is removed."""
+        """The job owns the fetched recording and waits to be transcribed. Raises JobOverError if it is over: it is removed.
 
-        def work(connection: sqlite3.Connection) -> None:
-            # the removal is part of the transaction: its caller may be cancelled and never learn how it ended
-            row = rows.find(connection, job_id)
-            if row is None or row.job.status in OVER:
-                self._store.drop(audio.name)
-                raise JobOverError(f"job {job_id} is over: its recording is not needed")
-            rows.attach(connection, job_id, audio)
-
-        try:
-            await self._store.database.transaction(work)
-        except sqlite3.Error:
-            self._store.drop(audio.name)
-            raise
-        self._store.queued.set()
+        A caller that is cancelled loses only the answer, so that there is never a recording that nobody knows.
+        """
+        await asyncio.shield(self._attach(job_id, audio))
 
     async def progress(self, job_id: JobId, percent: int) -> None:
         """Raises JobOverError if the job is over. No event if `percent` is no step forward."""
@@ -117,6 +106,20 @@ class Work:
         count, known = await self._store.database.transaction(work)
         await asyncio.to_thread(self._store.recordings.sweep, known)
         return count
+
+    async def _attach(self, job_id: JobId, audio: Audio) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            row = rows.find(connection, job_id)
+            if row is None or row.job.status in OVER:
+                raise JobOverError(f"job {job_id} is over: its recording is not needed")
+            rows.attach(connection, job_id, audio)
+
+        try:
+            await self._store.database.transaction(work)
+        except (JobOverError, sqlite3.Error):
+            self._store.drop(audio.name)
+            raise
+        self._store.queued.set()
 
     def _claim(self, connection: sqlite3.Connection, *, to_fetch: bool) -> Assignment | None:
         row = rows.next_waiting(connection, self._store.now(), to_fetch=to_fetch)
