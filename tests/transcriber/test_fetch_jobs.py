@@ -359,7 +359,7 @@ async def test_a_disk_that_is_full_ends_the_attempt_and_leaves_nothing(bench: Be
     fetcher = Fetcher(
         bounds=Bounds(max_bytes=10**9, seconds=20, allow_private=True),
         resolve=resolve_by_system,
-        tls=ssl.create_default_context(),
+        tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         free_bytes=lambda: 10**12,
         now=bench.clock,
     )
