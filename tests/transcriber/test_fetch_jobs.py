@@ -31,6 +31,7 @@ from transcriber.queue.fetching import Fetching
 from transcriber.queue.run import MAX_ATTEMPTS
 from transcriber.results import fit
 from transcriber.speech.groq import GroqEngine
+from transcriber.store import rows
 
 SIGNED = "a-signature-never-to-be-shown"
 PATH = f"/talk.mp3?signature={SIGNED}"
@@ -398,11 +399,12 @@ async def test_a_database_of_before_addresses_goes_on_with_its_jobs(tmp_path: Pa
 
 
 async def test_the_next_job_is_found_by_an_index_for_either_worker(bench: Bench) -> None:
-    plan = await bench.database.transaction(
-        lambda connection: connection.execute(
-            "EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE status IN ('queued', 'processing') AND in_hand = 0"
-            " AND not_before <= ? AND (audio IS NULL) = ? ORDER BY position LIMIT 1",
-            (1, 0),
-        ).fetchall()
-    )
-    assert [row["detail"] for row in plan] == ["SEARCH jobs USING INDEX jobs_waiting (<expr>=?)"]
+    def plan(connection: sqlite3.Connection) -> list[str]:
+        statements: list[str] = []
+        connection.set_trace_callback(statements.append)
+        rows.next_waiting(connection, bench.clock.ms, to_fetch=True)
+        connection.set_trace_callback(None)
+        return [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statements[0]}")]
+
+    found = await bench.database.transaction(plan)
+    assert found == ["SEARCH jobs USING INDEX jobs_waiting (<expr>=?)"]

@@ -44,7 +44,7 @@ class Jobs:
         )
         self._store.drop(orphan)
         self._store.written.set()
-        self._store.wake()
+        (self._store.to_fetch if isinstance(submission.audio, AudioUrl) else self._store.queued).set()
         return snapshot
 
     async def find(self, job_id: JobId) -> Snapshot | None:

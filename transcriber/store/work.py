@@ -35,7 +35,8 @@ class Work:
         assignment = await self._store.database.transaction(
             lambda connection: self._claim(connection, to_fetch=to_fetch)
         )
-        self._store.written.set()
+        if assignment:
+            self._store.written.set()
         return assignment
 
     async def next_due_at(self, *, to_fetch: bool = False) -> UnixMs | None:
