@@ -185,11 +185,11 @@ def test_a_recording_is_fetched_once_however_often_the_engine_fails(
 
 @pytest.mark.parametrize("way", ["cancel", "delete"])
 def test_a_job_that_ends_while_its_recording_comes_lets_the_host_go(
-    api: Api, host: AudioHost, groq: GroqServer, way: str
+    api: Api, host: AudioHost, groq: GroqServer, receiver: WebhookReceiver, way: str
 ) -> None:
     host.replies.append(Reply(held=True))
     identity = post(api, host.url + PATH).json()["jobId"]
-    eventually(lambda: host.asked)
+    eventually(lambda: host.asked and receiver.types(identity) == ["queued", "started"])
     if way == "cancel":
         assert api.http.post(f"/v1/jobs/{identity}/cancel").status_code == 202
     else:
