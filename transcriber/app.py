@@ -4,11 +4,12 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -26,12 +27,15 @@ from transcriber.api.receiving import Receiving
 from transcriber.api.waiting import Waiting
 from transcriber.backoff import Backoff
 from transcriber.errors import RequestError, StoreError
+from transcriber.intake.fetch import Bounds, Fetcher
+from transcriber.intake.resolve import Resolve, resolve_by_system
 from transcriber.metrics import Metrics
 from transcriber.model import JobId, UnixMs
 from transcriber.notify import Notifier
 from transcriber.queue import run
+from transcriber.queue.fetching import Fetching
 from transcriber.queue.run import Limits, Runs
-from transcriber.queue.worker import Worker
+from transcriber.queue.worker import Station, Worker
 from transcriber.settings import Settings, Webhook
 from transcriber.speech import Engine
 from transcriber.store.changes import Store
@@ -59,6 +63,7 @@ def build(
     now: Callable[[], UnixMs] = wall_clock,
     run_backoff: Backoff = run.BACKOFF,
     webhook_backoff: Backoff = notify.BACKOFF,
+    resolve: Resolve = resolve_by_system,
     stopping: asyncio.Event | None = None,
 ) -> Starlette:
     """The application, owning the data folder from now on. Raises StoreError if it cannot.
@@ -66,8 +71,11 @@ def build(
     Set `stopping` when it begins to stop, before requests are waited for: it ends those that wait for a job.
     """
     parts = _assemble(settings, engine or make_engine(settings), now)
-    runner = _worker(settings, parts, run_backoff)
-    services: list[Service] = [runner.run]
+    fetcher = _fetcher(settings, parts, resolve)
+    runs = _runs(settings, parts, fetcher, run_backoff)
+    runner = _worker(parts, runs, parts.engine, to_fetch=False)
+    fetching = _worker(parts, runs, fetcher, to_fetch=True)
+    services: list[Service] = [runner.run, fetching.run]
     if settings.webhook is None:
         log.warning(
             "webhook.unset", advice="events are kept and not sent: set TRANSCRIBER_WEBHOOK_URL and _SECRET"
@@ -76,7 +84,7 @@ def build(
         services.append(_notifier(settings.webhook, parts, webhook_backoff).run)
     return Starlette(
         routes=[
-            *_api(settings, parts, runner, stopping or asyncio.Event()),
+            *_api(settings, parts, [runner, fetching], stopping or asyncio.Event()),
             *_ops(parts, runner).routes(),
         ],
         middleware=_middleware(settings),
@@ -115,9 +123,26 @@ def _assemble(settings: Settings, engine: Engine, now: Callable[[], UnixMs]) -> 
     )
 
 
-def _worker(settings: Settings, parts: _Parts, backoff: Backoff) -> Worker:
-    runs = Runs(
+def _fetcher(settings: Settings, parts: _Parts, resolve: Resolve) -> Fetcher:
+    return Fetcher(
+        bounds=Bounds(
+            max_bytes=settings.max_upload_bytes,
+            seconds=settings.fetch_seconds,
+            allow_private=settings.allow_private_audio_urls,
+        ),
+        resolve=resolve,
+        tls=httpx.create_ssl_context(),
+        free_bytes=parts.store.recordings.free_bytes,
+        now=parts.store.now,
+    )
+
+
+def _runs(settings: Settings, parts: _Parts, fetcher: Fetcher, backoff: Backoff) -> Runs:
+    return Runs(
         work=parts.work,
+        fetching=Fetching(
+            work=parts.work, fetcher=fetcher, engine=parts.engine, recordings=parts.store.recordings
+        ),
         engine=parts.engine,
         recordings=parts.store.recordings,
         metrics=parts.metrics,
@@ -125,7 +150,17 @@ def _worker(settings: Settings, parts: _Parts, backoff: Backoff) -> Worker:
         transcript_url=_transcript_url(settings.public_url),
         chance=random.random,
     )
-    return Worker(work=parts.work, runs=runs, engine=parts.engine, metrics=parts.metrics, now=parts.store.now)
+
+
+def _worker(parts: _Parts, runs: Runs, station: Station, *, to_fetch: bool) -> Worker:
+    return Worker(
+        work=parts.work,
+        runs=runs,
+        engine=station,
+        to_fetch=to_fetch,
+        metrics=parts.metrics,
+        now=parts.store.now,
+    )
 
 
 def _notifier(webhook: Webhook, parts: _Parts, backoff: Backoff) -> Notifier:
@@ -140,17 +175,24 @@ def _notifier(webhook: Webhook, parts: _Parts, backoff: Backoff) -> Notifier:
     )
 
 
-def _api(settings: Settings, parts: _Parts, runner: Worker, stopping: asyncio.Event) -> list[Route]:
+def _api(
+    settings: Settings, parts: _Parts, workers: Sequence[Worker], stopping: asyncio.Event
+) -> list[Route]:
+    def stop(job_id: JobId) -> None:
+        for worker in workers:
+            worker.stop(job_id)
+
     jobs, access = parts.jobs, Access(settings.api_key, settings.require_key)
     receiving = Receiving(
         jobs=jobs,
         recordings=parts.store.recordings,
         engine=parts.engine,
         max_upload_bytes=settings.max_upload_bytes,
+        allow_private_urls=settings.allow_private_audio_urls,
     )
     waiting = Waiting(jobs=jobs, stopping=stopping)
-    api = Api(jobs=jobs, receiving=receiving, stop=runner.stop, access=access)
-    openai = OpenAi(jobs=jobs, receiving=receiving, waiting=waiting, stop=runner.stop, access=access)
+    api = Api(jobs=jobs, receiving=receiving, stop=stop, access=access)
+    openai = OpenAi(jobs=jobs, receiving=receiving, waiting=waiting, stop=stop, access=access)
     return [*api.routes(), *openai.routes()]
 
 

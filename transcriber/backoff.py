@@ -1,6 +1,10 @@
 """How long to wait before another try."""
 
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from transcriber.model import UnixMs
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +19,16 @@ class Backoff:
         # 2**30 is far beyond any limit here; without the cap the power itself would overflow a float
         doubled = min(self.longest_seconds, self.first_seconds * 2.0 ** min(attempt - 1, 30))
         return doubled * (0.8 + 0.4 * chance)
+
+
+def retry_after_seconds(value: str, now: UnixMs) -> float | None:
+    """What a Retry-After header asks for, in either form of RFC 9110; None where it cannot be read."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:12])  # beyond any limit that is kept here
+    try:
+        due = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    # a date without a zone is GMT, as HTTP has no other
+    return max(0.0, (due if due.tzinfo else due.replace(tzinfo=UTC)).timestamp() - now / 1000)

@@ -10,7 +10,7 @@ from transcriber.store.outbox import Backlog
 from transcriber.store.rows import Census
 
 AttemptOutcome = Literal["taken", "refused", "timeout", "unreachable"]
-RunOutcome = Literal["completed", "failed", "postponed", "stopped"]
+RunOutcome = Literal["completed", "failed", "fetched", "postponed", "stopped"]
 
 
 class Metrics:

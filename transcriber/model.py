@@ -1,7 +1,7 @@
 """The words of the API as values: a job, what was asked, what was heard."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NewType, TypeAlias, get_args
 
 JobId = NewType("JobId", str)
@@ -102,13 +102,20 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioUrl:
+    """Where a recording is yet to be fetched from. Never shown nor logged: what follows the host may be a signature."""
+
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
-    """A job to be. `digest` covers the audio and every field: equal digests are the same content."""
+    """A job to be. `digest` covers the audio, or its address, and every field: equal digests are the same content."""
 
     job_id: JobId
     user_id: str
     options: Options
-    audio: Audio
+    audio: Audio | AudioUrl
     digest: str
 
 
@@ -118,7 +125,7 @@ class Assignment:
 
     job: Job
     options: Options
-    audio: Audio
+    audio: Audio | AudioUrl
     attempt: int
 
 

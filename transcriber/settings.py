@@ -24,9 +24,11 @@ KNOWN = frozenset(
         *(f"{name}_FILE" for name in SECRETS),
         *LATER,
         "GROQ_BASE_URL",
+        "TRANSCRIBER_ALLOW_PRIVATE_AUDIO_URLS",
         "TRANSCRIBER_CORS_ORIGINS",
         "TRANSCRIBER_DATA_DIR",
         "TRANSCRIBER_ENGINE",
+        "TRANSCRIBER_FETCH_SECONDS",
         "TRANSCRIBER_HOST",
         "TRANSCRIBER_MAX_AUDIO_SECONDS",
         "TRANSCRIBER_MAX_QUEUED_JOBS",
@@ -73,7 +75,12 @@ class Settings:
     require_key: bool
     """TRANSCRIBER_REQUIRE_KEY: every job route asks for the key, for a service behind an app's own server. Default: false."""
     max_upload_bytes: int
-    """TRANSCRIBER_MAX_UPLOAD_BYTES: of one recording. Default: 536870912 (512 MiB)."""
+    """TRANSCRIBER_MAX_UPLOAD_BYTES: of one recording, sent or fetched. Default: 536870912 (512 MiB)."""
+    fetch_seconds: int
+    """TRANSCRIBER_FETCH_SECONDS: for the whole of one recording given by its address. Default: 300."""
+    allow_private_audio_urls: bool
+    """TRANSCRIBER_ALLOW_PRIVATE_AUDIO_URLS: recordings are fetched from private addresses too, this machine's included,
+    so that whoever may send a job reaches what only this machine should. For development. Default: false."""
     max_audio_seconds: int
     """TRANSCRIBER_MAX_AUDIO_SECONDS: longer recordings fail. Default: 14400 (4 h)."""
     max_queued_jobs: int
@@ -100,6 +107,8 @@ def parse(environment: Mapping[str, str]) -> Settings:
         api_key=api_key,
         require_key=reader.flag("TRANSCRIBER_REQUIRE_KEY"),
         max_upload_bytes=reader.whole("TRANSCRIBER_MAX_UPLOAD_BYTES", 512 * 1024 * 1024, least=1),
+        fetch_seconds=reader.whole("TRANSCRIBER_FETCH_SECONDS", 300, least=1, most=86_400),
+        allow_private_audio_urls=reader.flag("TRANSCRIBER_ALLOW_PRIVATE_AUDIO_URLS"),
         max_audio_seconds=reader.whole("TRANSCRIBER_MAX_AUDIO_SECONDS", 14_400, least=1),
         max_queued_jobs=reader.whole("TRANSCRIBER_MAX_QUEUED_JOBS", 1_000, least=1),
         progress_seconds=reader.number("TRANSCRIBER_PROGRESS_SECONDS", 1.0),

@@ -1,6 +1,7 @@
 """A server that says exactly what a test wants it to say, byte by byte, and remembers what it was told."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,7 +42,9 @@ def say(text: str) -> Answer:
 
 
 @asynccontextmanager
-async def raw_server(answer: Answer) -> AsyncIterator[RawServer]:
+async def raw_server(
+    answer: Answer, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawServer]:
     """`answer` is called for each request; when it returns, the connection waits for the next one."""
     server: RawServer
 
@@ -57,7 +60,7 @@ async def raw_server(answer: Answer) -> AsyncIterator[RawServer]:
         finally:
             writer.close()
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    listening = await asyncio.start_server(serve, host, port, ssl=tls)
     server = RawServer(listening.sockets[0].getsockname()[1])
     tasks_before = asyncio.all_tasks()
     try:

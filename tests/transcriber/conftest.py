@@ -13,6 +13,7 @@ from tests.support.waiting import eventually
 from tests.support.webhook_receiver import SECRET, WebhookReceiver, webhook_receiver
 from transcriber.app import build
 from transcriber.backoff import Backoff
+from transcriber.intake.resolve import Resolve, resolve_by_system
 from transcriber.settings import parse
 
 DATA = Path(__file__).parent.parent / "data"
@@ -88,9 +89,9 @@ def environment_of(folder: Path, receiver: WebhookReceiver, groq: GroqServer) ->
 
 
 @contextmanager
-def running(environment: dict[str, str]) -> Iterator[Api]:
+def running(environment: dict[str, str], *, resolve: Resolve = resolve_by_system) -> Iterator[Api]:
     settings = parse(environment)
-    app = build(settings, run_backoff=QUICK, webhook_backoff=QUICK)
+    app = build(settings, run_backoff=QUICK, webhook_backoff=QUICK, resolve=resolve)
     with live_server(app) as url, httpx.Client(base_url=url, timeout=30) as http:
         yield Api(http, settings.data_dir)
 

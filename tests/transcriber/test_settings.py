@@ -44,6 +44,8 @@ def test_groq_is_the_engine_where_its_key_is_set() -> None:
         ("TRANSCRIBER_PORT", "70000", "from 0 to 65535"),
         ("TRANSCRIBER_PORT", "http", "a whole number"),
         ("TRANSCRIBER_MAX_UPLOAD_BYTES", "0", "at least 1"),
+        ("TRANSCRIBER_FETCH_SECONDS", "0", "from 1 to 86400"),
+        ("TRANSCRIBER_ALLOW_PRIVATE_AUDIO_URLS", "yes", "true or false"),
         ("TRANSCRIBER_PROGRESS_SECONDS", "nan", "from 0 to 3600"),
         ("TRANSCRIBER_REQUIRE_KEY", "yes", "true or false"),
         ("TRANSCRIBER_REQUIRE_KEY", "true", "TRANSCRIBER_API_KEY is not set"),

@@ -13,6 +13,7 @@ from transcriber.api.access import Access
 from transcriber.api.answers import job_path, json_answer, readable
 from transcriber.api.receiving import Receiving
 from transcriber.errors import RequestError
+from transcriber.intake.retry import read_retry
 from transcriber.intake.submission import Fields, is_job_id, new_job_id
 from transcriber.model import OVER, STATUSES, JobId, Status, transcript_data
 from transcriber.store.jobs import Jobs, Snapshot
@@ -90,7 +91,8 @@ class Api:
 
     async def retry(self, request: Request) -> Response:
         self._access.check(request)
-        job_id, new_id = _job_id(request), new_job_id()
+        job_id = _job_id(request)
+        new_id = await read_retry(request.stream()) or new_job_id()
         snapshot = _known(await self._jobs.retry(job_id, new_id), job_id)
         # only here: the job itself, in GET and in events, has no such field
         return _accepted(

@@ -15,9 +15,7 @@ from transcriber.metrics import Metrics
 from transcriber.model import UnixMs
 from transcriber.store.jobs import Jobs
 from transcriber.store.outbox import Outbox
-from transcriber.store.recordings import Recordings
-
-MIN_FREE_BYTES = 500_000_000
+from transcriber.store.recordings import MIN_FREE_BYTES, Recordings
 
 
 class Ops:

@@ -1,7 +1,6 @@
 """From a request with a recording to a job in the queue, whichever route it came by."""
 
 import asyncio
-import errno
 import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,46 +14,67 @@ from transcriber.intake.upload import MAX_OVERHEAD_BYTES, Form, read_form, too_l
 from transcriber.model import Audio, AudioName, Submission
 from transcriber.speech import Engine
 from transcriber.store.jobs import Jobs, Snapshot
-from transcriber.store.recordings import Recordings
-
-MIN_FREE_BYTES = 500_000_000
+from transcriber.store.recordings import MIN_FREE_BYTES, Recordings, is_full
 
 F = TypeVar("F", bound=Fields)
 
 
 class Receiving:
-    def __init__(self, *, jobs: Jobs, recordings: Recordings, engine: Engine, max_upload_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        jobs: Jobs,
+        recordings: Recordings,
+        engine: Engine,
+        max_upload_bytes: int,
+        allow_private_urls: bool,
+    ) -> None:
         self._jobs = jobs
         self._recordings = recordings
         self._engine = engine
         self._max_upload_bytes = max_upload_bytes
+        self._allow_private_urls = allow_private_urls
 
-    async def take(self, request: Request, fields_of: Callable[[Form], F]) -> tuple[F, Snapshot]:
-        """What the form says in the words of its route, and its job: on disk, new or known. Raises RequestError."""
+    async def take(self, request: Request, fields_of: Callable[..., F]) -> tuple[F, Snapshot]:
+        """What the form says in the words of its route, and its job: on disk, new or known. Raises RequestError.
+
+        `fields_of` is a class of Fields, or makes one of the same arguments.
+        """
         self._require_room(request)
         fields, submission = await self._receive(request, fields_of)
+        stored = submission.audio if isinstance(submission.audio, Audio) else None
         try:
             snapshot = await self._jobs.submit(submission)
         except (RequestError, sqlite3.Error):
-            self._recordings.remove(submission.audio.name)
+            if stored:
+                self._recordings.remove(stored.name)
             raise
-        log.info("job.accepted", job_id=submission.job_id, size_bytes=submission.audio.size_bytes)
+        log.info("job.accepted", job_id=submission.job_id, size_bytes=stored and stored.size_bytes)
         return fields, snapshot
 
-    async def _receive(self, request: Request, fields_of: Callable[[Form], F]) -> tuple[F, Submission]:
-        """The upload as a job to be, its recording on disk. Raises RequestError."""
+    async def _receive(self, request: Request, fields_of: Callable[..., F]) -> tuple[F, Submission]:
+        """The form as a job to be, its recording on disk, or still at its address. Raises RequestError."""
         name = self._recordings.new_name()
         try:
             form = await self._read(request, name)
-            fields = fields_of(form)
-            return fields, await self._judge(fields, form, name)
+            fields = fields_of(form, allow_private_urls=self._allow_private_urls)
+            source = fields.audio_url or await self._judge(fields, form, name)
         except BaseException as error:
             self._recordings.remove(name)
-            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            if is_full(error):
                 raise _no_room() from error
             raise
+        if fields.audio_url:
+            self._recordings.remove(name)
+        return fields, Submission(
+            job_id=fields.job_id,
+            user_id=fields.user_id,
+            options=fields.options,
+            audio=source,
+            digest=fields.digest(),
+        )
 
-    async def _judge(self, fields: Fields, form: Form, name: AudioName) -> Submission:
+    async def _judge(self, fields: Fields, form: Form, name: AudioName) -> Audio:
         try:
             extension = await asyncio.to_thread(audio.identify, self._recordings.path(name))
             stored = Audio(name=name, extension=extension, size_bytes=form.file_bytes)
@@ -62,13 +82,7 @@ class Receiving:
         except SpeechError as error:
             raise RequestError(422, error.code, error.message) from error
         await asyncio.to_thread(self._recordings.keep, name)
-        return Submission(
-            job_id=fields.job_id,
-            user_id=fields.user_id,
-            options=fields.options,
-            audio=stored,
-            digest=fields.digest(),
-        )
+        return stored
 
     async def _read(self, request: Request, name: AudioName) -> Form:
         try:

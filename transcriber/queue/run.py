@@ -1,4 +1,4 @@
-"""One attempt at a job: measured, transcribed, its result stored; or judged."""
+"""One attempt at a job: its recording fetched, or measured and transcribed, the result stored; or judged."""
 
 import asyncio
 import sqlite3
@@ -9,7 +9,8 @@ from transcriber import audio, log, results
 from transcriber.backoff import Backoff
 from transcriber.errors import JobOverError, SpeechError
 from transcriber.metrics import Metrics, RunOutcome
-from transcriber.model import Assignment, Failure, JobId, Transcript
+from transcriber.model import Assignment, Audio, AudioUrl, Failure, JobId, Options, Transcript
+from transcriber.queue.fetching import Fetching
 from transcriber.queue.progress import Gauge, reported
 from transcriber.speech import Engine, Recording
 from transcriber.store.recordings import Recordings
@@ -38,6 +39,7 @@ class Runs:
         self,
         *,
         work: Work,
+        fetching: Fetching,
         engine: Engine,
         recordings: Recordings,
         metrics: Metrics,
@@ -46,6 +48,7 @@ class Runs:
         chance: Callable[[], float],
     ) -> None:
         self._work = work
+        self._fetching = fetching
         self._engine = engine
         self._recordings = recordings
         self._metrics = metrics
@@ -57,7 +60,11 @@ class Runs:
         """What became of the job. Raises JobOverError if it ended by other hands; `over` may hear of that first."""
         job_id = assignment.job.job_id
         try:
-            transcript = await self._transcribe(assignment, over)
+            self._require_left(assignment.attempt)
+            if isinstance(assignment.audio, AudioUrl):
+                await self._fetching.run(job_id, assignment.audio, assignment.options)
+                return "fetched"
+            transcript = await self._transcribe(job_id, assignment.audio, assignment.options, over)
             result = await asyncio.to_thread(results.fit, transcript, self._transcript_url(job_id))
             await self._work.complete(job_id, transcript, result)
         except SpeechError as error:
@@ -71,6 +78,10 @@ class Runs:
             )
         self._metrics.transcribed(engine=self._engine.name, audio_seconds=transcript.duration_seconds)
         return "completed"
+
+    def _require_left(self, attempt: int) -> None:
+        if attempt > self._limits.max_attempts:
+            raise SpeechError("gave_up", f"the job was interrupted {self._limits.max_attempts} times")
 
     async def _judge(self, assignment: Assignment, error: SpeechError) -> RunOutcome:
         """Another attempt where that may help, else the end of the job."""
@@ -91,29 +102,29 @@ class Runs:
         log.warning("job.gave_up", job_id=job_id, code=error.code, reason=error.message)
         return "failed"
 
-    async def _transcribe(self, assignment: Assignment, over: Callable[[JobId], None]) -> Transcript:
-        if assignment.attempt > self._limits.max_attempts:
-            raise SpeechError("gave_up", f"the job was interrupted {self._limits.max_attempts} times")
-        recording = await self._measure(assignment)
+    async def _transcribe(
+        self, job_id: JobId, stored: Audio, options: Options, over: Callable[[JobId], None]
+    ) -> Transcript:
+        recording = await self._measure(stored)
         gauge = Gauge(recording.seconds)
         limit = max(LEAST_RUN_SECONDS, recording.seconds * RUN_SECONDS_PER_AUDIO_SECOND)
         async with reported(
             self._work,
-            assignment.job.job_id,
+            job_id,
             gauge,
             least_seconds=self._limits.progress_seconds,
             over=over,
         ):
             try:
                 async with asyncio.timeout(limit):
-                    return await self._engine.transcribe(recording, assignment.options, gauge.advance)
+                    return await self._engine.transcribe(recording, options, gauge.advance)
             except TimeoutError as error:
                 raise SpeechError(
                     "engine_timeout", f"not done after {limit:.0f} s", retryable=True
                 ) from error
 
-    async def _measure(self, assignment: Assignment) -> Recording:
-        path = self._recordings.path(assignment.audio.name)
+    async def _measure(self, stored: Audio) -> Recording:
+        path = self._recordings.path(stored.name)
         stopped = False
         try:
             seconds = await asyncio.to_thread(
@@ -123,4 +134,4 @@ class Runs:
             raise SpeechError("audio_gone", "the recording is no longer stored: send it again") from error
         finally:
             stopped = True
-        return Recording(path=path, audio=assignment.audio, seconds=seconds)
+        return Recording(path=path, audio=stored, seconds=seconds)

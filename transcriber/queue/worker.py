@@ -1,28 +1,54 @@
-"""Takes jobs in their turn, as many at a time as the engine can, and sees each run to its end."""
+"""Takes jobs in their turn, as many at a time as the engine, or who fetches, can, and sees each run to its end."""
 
 import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from transcriber import log
 from transcriber.errors import JobOverError, SpeechError
 from transcriber.metrics import Metrics, RunOutcome
 from transcriber.model import Assignment, JobId, UnixMs
 from transcriber.queue.run import Runs
-from transcriber.speech import Engine
 from transcriber.store.work import Work
 
 STORE_PAUSE_SECONDS = 1.0
 
 
+class Station(Protocol):
+    """What a run is made on: an engine, or the fetcher."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def concurrency(self) -> int: ...
+
+    async def prepare(self) -> None: ...
+
+
 class Worker:
+    """With `to_fetch` it takes the jobs whose recordings are still at their addresses, else the others.
+
+    Two workers, so that hosts which answer slowly never keep the engine from what is there.
+    """
+
     def __init__(
-        self, *, work: Work, runs: Runs, engine: Engine, metrics: Metrics, now: Callable[[], UnixMs]
+        self,
+        *,
+        work: Work,
+        runs: Runs,
+        engine: Station,
+        to_fetch: bool,
+        metrics: Metrics,
+        now: Callable[[], UnixMs],
     ) -> None:
         self._work = work
         self._runs = runs
         self._engine = engine
+        self._to_fetch = to_fetch
+        self._woken = work.to_fetch if to_fetch else work.queued
         self._metrics = metrics
         self._now = now
         self._running: dict[JobId, asyncio.Task[None]] = {}
@@ -68,17 +94,17 @@ class Worker:
 
     async def _next(self) -> Assignment:
         while True:
-            self._work.queued.clear()
-            if assignment := await self._work.claim():
+            self._woken.clear()
+            if assignment := await self._work.claim(to_fetch=self._to_fetch):
                 return assignment
             await self._wait_for_work()
 
     async def _wait_for_work(self) -> None:
-        due = await self._work.next_due_at()
+        due = await self._work.next_due_at(to_fetch=self._to_fetch)
         timeout = None if due is None else max(0.0, (due - self._now()) / 1000)
         try:
             async with asyncio.timeout(timeout):
-                await self._work.queued.wait()
+                await self._woken.wait()
         except TimeoutError:
             pass  # another attempt is due
 

@@ -17,12 +17,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What every part of the store works with. `queued` wakes who takes jobs, `written` who sends events."""
+    """What every part of the store works with.
+
+    `queued` wakes who transcribes, `to_fetch` who fetches recordings, `written` who sends events.
+    """
 
     database: Database
     recordings: Recordings
     now: Callable[[], UnixMs]
     queued: asyncio.Event = field(default_factory=asyncio.Event)
+    to_fetch: asyncio.Event = field(default_factory=asyncio.Event)
     written: asyncio.Event = field(default_factory=asyncio.Event)
     _watched: dict[JobId, list[asyncio.Event]] = field(default_factory=dict)
 
@@ -54,6 +58,11 @@ class Store:
     def moment(self, row: rows.Row) -> UnixMs:
         """Now, or the time of the job's latest event if the clock has stepped back since."""
         return max(self.now(), row.changed_at)
+
+    def wake(self) -> None:
+        """Whoever takes jobs looks again."""
+        self.queued.set()
+        self.to_fetch.set()
 
     def drop(self, orphan: AudioName | None) -> None:
         if orphan is not None:

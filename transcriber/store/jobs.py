@@ -8,6 +8,7 @@ from transcriber.errors import RequestError
 from transcriber.model import (
     OVER,
     AudioName,
+    AudioUrl,
     Job,
     JobId,
     Status,
@@ -42,7 +43,7 @@ class Jobs:
             submission.job_id, lambda connection: self._submit(connection, submission)
         )
         self._store.drop(orphan)
-        self._store.queued.set()
+        (self._store.to_fetch if isinstance(submission.audio, AudioUrl) else self._store.queued).set()
         return snapshot
 
     async def find(self, job_id: JobId) -> Snapshot | None:
@@ -89,19 +90,25 @@ class Jobs:
         return await self._store.change(job_id, work)
 
     async def retry(self, job_id: JobId, new_id: JobId) -> Snapshot | None:
-        """A new job from the same audio; None if the job is unknown.
+        """A new job from the same audio, or the one that an earlier call made under this id; None if the job is unknown.
 
-        Raises RequestError: 409 unless failed or cancelled, 410 if the audio is gone, 429 if the queue is full.
+        Raises RequestError: 409 unless failed or cancelled, or if the new id is another job's, 410 if the audio is gone,
+        429 if the queue is full.
         """
 
         def work(connection: sqlite3.Connection) -> Snapshot | None:
             row = rows.find(connection, job_id)
             if row is None:
                 return None
-            return self._create(connection, self._again(row, new_id), retry_of=job_id)
+            known = rows.find(connection, new_id)
+            if known is None:
+                return self._create(connection, self._again(row, new_id), retry_of=job_id)
+            if known.retry_of != job_id:
+                raise _id_reused(new_id)
+            return Snapshot(known.job.status, known.data)
 
         snapshot = await self._store.change(new_id, work)
-        self._store.queued.set()
+        self._store.wake()
         return snapshot
 
     async def delete(self, job_id: JobId) -> Snapshot | None:
@@ -127,17 +134,14 @@ class Jobs:
         if known is None:
             return self._create(connection, submission, retry_of=None), None
         if known.digest != submission.digest:
-            raise RequestError(
-                409,
-                "job_id_reused",
-                f"job {submission.job_id} exists with other content: choose another job_id",
-            )
-        return Snapshot(known.job.status, known.data), submission.audio.name
+            raise _id_reused(submission.job_id)
+        orphan = None if isinstance(submission.audio, AudioUrl) else submission.audio.name
+        return Snapshot(known.job.status, known.data), orphan
 
     def _create(
         self, connection: sqlite3.Connection, submission: Submission, *, retry_of: JobId | None
     ) -> Snapshot:
-        if rows.count_queued(connection) >= self._max_queued:
+        if rows.count_waiting(connection) >= self._max_queued:
             raise RequestError(
                 429,
                 "queue_full",
@@ -154,14 +158,15 @@ class Jobs:
             row.audio and not self._store.recordings.path(row.audio.name).exists()
         ):
             raise RequestError(410, "audio_gone", f"the audio of job {row.job.job_id} is gone: send it again")
-        if row.job.status not in {"failed", "cancelled"} or row.audio is None:
+        audio = row.audio or row.audio_url
+        if row.job.status not in {"failed", "cancelled"} or audio is None:
             raise RequestError(
                 409,
                 "not_retryable",
                 f"job {row.job.job_id} is {row.job.status}: only failed and cancelled jobs are retried",
             )
         return Submission(
-            job_id=new_id, user_id=row.job.user_id, options=row.options, audio=row.audio, digest=row.digest
+            job_id=new_id, user_id=row.job.user_id, options=row.options, audio=audio, digest=row.digest
         )
 
     def _delete(self, connection: sqlite3.Connection, row: rows.Row) -> tuple[Snapshot, AudioName | None]:
@@ -173,7 +178,14 @@ class Jobs:
         job = record(connection, states.delete(job), "deleted", now)
         rows.forget_transcript(connection, job.job_id)
         rows.forget_options(connection, job.job_id)
+        rows.forget_audio_url(connection, job.job_id)
         return _snapshot(job), let_audio_go(connection, row)
+
+
+def _id_reused(job_id: JobId) -> RequestError:
+    return RequestError(
+        409, "job_id_reused", f"job {job_id} exists with other content: choose another job_id"
+    )
 
 
 def _snapshot(job: Job) -> Snapshot:

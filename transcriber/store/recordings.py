@@ -1,5 +1,6 @@
 """The audio folder: recordings under names that say nothing of the upload."""
 
+import errno
 import os
 import shutil
 import uuid
@@ -8,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transcriber.model import AudioName
+
+MIN_FREE_BYTES = 500_000_000
+"""What a new recording has to leave of the disk: the database needs room to end the jobs that there are."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +46,8 @@ class Recordings:
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.folder).free
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether it says that the disk, or what may be used of it, has no room left."""
+    return isinstance(error, OSError) and error.errno in _FULL

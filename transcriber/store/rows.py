@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from transcriber.model import (
     Audio,
     AudioName,
+    AudioUrl,
     Job,
     JobId,
     Options,
@@ -36,7 +37,10 @@ class Census:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A job with what only the store knows of it. `audio` is None once it is no longer needed."""
+    """A job with what only the store knows of it.
+
+    `audio` is None once it is no longer needed, or before it is fetched: only then is there an `audio_url`.
+    """
 
     position: int
     job: Job
@@ -45,7 +49,9 @@ class Row:
     digest: str
     options: Options
     audio: Audio | None
+    audio_url: AudioUrl | None
     attempts: int
+    retry_of: JobId | None
 
 
 def find(connection: sqlite3.Connection, job_id: JobId) -> Row | None:
@@ -53,19 +59,21 @@ def find(connection: sqlite3.Connection, job_id: JobId) -> Row | None:
     return None if row is None else _row(row)
 
 
-def next_waiting(connection: sqlite3.Connection, now: UnixMs) -> Row | None:
-    """The job accepted first of those that are due and in nobody's hand."""
+def next_waiting(connection: sqlite3.Connection, now: UnixMs, *, to_fetch: bool) -> Row | None:
+    """The job accepted first of those that are due, in nobody's hand, and with their recording yet to fetch, or not."""
     row = connection.execute(
         "SELECT * FROM jobs WHERE status IN ('queued', 'processing') AND in_hand = 0 AND not_before <= ?"
-        " ORDER BY position LIMIT 1",
-        (now,),
+        " AND (audio IS NULL) = ? ORDER BY position LIMIT 1",
+        (now, to_fetch),
     ).fetchone()
     return None if row is None else _row(row)
 
 
-def next_due_at(connection: sqlite3.Connection) -> UnixMs | None:
+def next_due_at(connection: sqlite3.Connection, *, to_fetch: bool) -> UnixMs | None:
     row = connection.execute(
         "SELECT min(not_before) FROM jobs WHERE status IN ('queued', 'processing') AND in_hand = 0"
+        " AND (audio IS NULL) = ?",
+        (to_fetch,),
     ).fetchone()
     due: UnixMs | None = row[0]
     return due
@@ -99,18 +107,22 @@ def page(
 def insert(
     connection: sqlite3.Connection, submission: Submission, job: Job, now: UnixMs, retry_of: JobId | None
 ) -> None:
+    audio = submission.audio
+    stored, url = (None, audio.url) if isinstance(audio, AudioUrl) else (audio, None)
     connection.execute(
-        "INSERT INTO jobs (job_id, data, changed_at, digest, options, audio, extension, size_bytes, retry_of)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO jobs"
+        " (job_id, data, changed_at, digest, options, audio, extension, size_bytes, audio_url, retry_of)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             job.job_id,
             job_data(job),
             now,
             submission.digest,
             json.dumps(asdict(submission.options)),
-            submission.audio.name,
-            submission.audio.extension,
-            submission.audio.size_bytes,
+            stored and stored.name,
+            stored.extension if stored else "",
+            stored.size_bytes if stored else 0,
+            url,
             retry_of,
         ),
     )
@@ -144,12 +156,25 @@ def drop_all_hands(connection: sqlite3.Connection) -> int:
     ).rowcount
 
 
+def attach(connection: sqlite3.Connection, job_id: JobId, audio: Audio) -> None:
+    """The fetched recording in place of its address. The job is free again, and the attempt that succeeded does not count."""
+    connection.execute(
+        "UPDATE jobs SET audio = ?, extension = ?, size_bytes = ?, audio_url = NULL,"
+        " in_hand = 0, attempts = attempts - 1 WHERE job_id = ?",
+        (audio.name, audio.extension, audio.size_bytes, job_id),
+    )
+
+
 def forget_audio(connection: sqlite3.Connection, job_id: JobId) -> None:
     connection.execute("UPDATE jobs SET audio = NULL WHERE job_id = ?", (job_id,))
 
 
 def forget_options(connection: sqlite3.Connection, job_id: JobId) -> None:
     connection.execute("UPDATE jobs SET options = '{}' WHERE job_id = ?", (job_id,))
+
+
+def forget_audio_url(connection: sqlite3.Connection, job_id: JobId) -> None:
+    connection.execute("UPDATE jobs SET audio_url = NULL WHERE job_id = ?", (job_id,))
 
 
 def audio_is_used(connection: sqlite3.Connection, name: AudioName) -> bool:
@@ -174,8 +199,11 @@ def forget_transcript(connection: sqlite3.Connection, job_id: JobId) -> None:
     connection.execute("DELETE FROM transcripts WHERE job_id = ?", (job_id,))
 
 
-def count_queued(connection: sqlite3.Connection) -> int:
-    (count,) = connection.execute("SELECT count(*) FROM jobs WHERE status = 'queued'").fetchone()
+def count_waiting(connection: sqlite3.Connection) -> int:
+    """Jobs in nobody's hand, also those between two attempts and those whose recording was fetched: each keeps the disk."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM jobs WHERE status IN ('queued', 'processing') AND in_hand = 0"
+    ).fetchone()
     return int(count)
 
 
@@ -201,5 +229,7 @@ def _row(row: sqlite3.Row) -> Row:
         audio=None
         if row["audio"] is None
         else Audio(name=AudioName(row["audio"]), extension=row["extension"], size_bytes=row["size_bytes"]),
+        audio_url=None if row["audio_url"] is None else AudioUrl(row["audio_url"]),
         attempts=row["attempts"],
+        retry_of=row["retry_of"],
     )

@@ -6,7 +6,9 @@ import sqlite3
 from transcriber import states
 from transcriber.errors import JobOverError
 from transcriber.model import (
+    OVER,
     Assignment,
+    Audio,
     AudioName,
     Failure,
     JobId,
@@ -23,15 +25,31 @@ class Work:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.queued = store.queued
+        self.to_fetch = store.to_fetch
 
-    async def claim(self) -> Assignment | None:
-        """The job that waits longest, now in hand and processing; None if none is due."""
-        assignment = await self._store.database.transaction(self._claim)
-        self._store.written.set()
+    async def claim(self, *, to_fetch: bool = False) -> Assignment | None:
+        """The job that waits longest, now in hand and processing; None if none is due.
+
+        Either one whose recording is stored, or one whose recording is `to_fetch`.
+        """
+        assignment = await self._store.database.transaction(
+            lambda connection: self._claim(connection, to_fetch=to_fetch)
+        )
+        if assignment:
+            self._store.written.set()
         return assignment
 
-    async def next_due_at(self) -> UnixMs | None:
-        return await self._store.database.transaction(rows.next_due_at)
+    async def next_due_at(self, *, to_fetch: bool = False) -> UnixMs | None:
+        return await self._store.database.transaction(
+            lambda connection: rows.next_due_at(connection, to_fetch=to_fetch)
+        )
+
+    async def attach(self, job_id: JobId, audio: Audio) -> None:
+        """The job owns the fetched recording and waits to be transcribed. Raises JobOverError if it is over: it is removed.
+
+        A caller that is cancelled loses only the answer, so that there is never a recording that nobody knows.
+        """
+        await asyncio.shield(self._attach(job_id, audio))
 
     async def progress(self, job_id: JobId, percent: int) -> None:
         """Raises JobOverError if the job is over. No event if `percent` is no step forward."""
@@ -70,12 +88,12 @@ class Work:
         """The job waits for another attempt, still processing."""
         due = self._store.now() + round(delay_seconds * 1000)
         await self._store.database.transaction(lambda connection: rows.postpone(connection, job_id, due))
-        self._store.queued.set()
+        self._store.wake()
 
     async def give_back(self, job_id: JobId) -> None:
         """The job is free to be taken up again; its attempt does not count. Nothing happens to one that is over."""
         await self._store.database.transaction(lambda connection: rows.give_back(connection, job_id))
-        self._store.queued.set()
+        self._store.wake()
 
     async def recover(self) -> int:
         """The number of jobs that a process which ended without giving them back had in hand; removes stray files."""
@@ -87,15 +105,29 @@ class Work:
         await asyncio.to_thread(self._store.recordings.sweep, known)
         return count
 
-    def _claim(self, connection: sqlite3.Connection) -> Assignment | None:
-        row = rows.next_waiting(connection, self._store.now())
-        if row is None or row.audio is None:
+    async def _attach(self, job_id: JobId, audio: Audio) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            row = rows.find(connection, job_id)
+            if row is None or row.job.status in OVER:
+                raise JobOverError(f"job {job_id} is over: its recording is not needed")
+            rows.attach(connection, job_id, audio)
+
+        try:
+            await self._store.database.transaction(work)
+        except (JobOverError, sqlite3.Error):
+            self._store.drop(audio.name)
+            raise
+        self._store.queued.set()
+
+    def _claim(self, connection: sqlite3.Connection, *, to_fetch: bool) -> Assignment | None:
+        row = rows.next_waiting(connection, self._store.now(), to_fetch=to_fetch)
+        if row is None or (audio := row.audio or row.audio_url) is None:
             return None
         job, now = row.job, self._store.moment(row)
         if job.status == "queued":
             job = record(connection, states.start(job, now), "started", now)
         rows.take_in_hand(connection, job.job_id)
-        return Assignment(job=job, options=row.options, audio=row.audio, attempt=row.attempts + 1)
+        return Assignment(job=job, options=row.options, audio=audio, attempt=row.attempts + 1)
 
 
 def _existing(connection: sqlite3.Connection, job_id: JobId) -> rows.Row:

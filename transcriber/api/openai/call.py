@@ -24,12 +24,13 @@ class Call(Fields):
     `repeatable`: the caller chose the id, so that the same call again is the same job. Raises RequestError, 422.
     """
 
-    def __init__(self, form: Form, *, idempotency_key: str | None) -> None:
+    def __init__(self, form: Form, *, idempotency_key: str | None, allow_private_urls: bool) -> None:
         values = dict(form.fields)
         self.repeatable = "job_id" in values or idempotency_key is not None
         self.shape = _shape(values.get("response_format") or "json")
         self.streamed = _streamed(values.get("stream", ""), self.shape)
-        super().__init__(replace(form, fields=tuple(_translated(form.fields, values, idempotency_key))))
+        translated = replace(form, fields=tuple(_translated(form.fields, values, idempotency_key)))
+        super().__init__(translated, allow_private_urls=allow_private_urls)
 
 
 def _translated(
@@ -39,7 +40,7 @@ def _translated(
         yield "job_id", _job_id(key)
     for name, value in fields:
         ours = _RENAMED.get(name, name)
-        if (name, value) != ("model", DEFAULT_MODEL) and (ours in FIELDS or name in _RENAMED):
+        if (name, value) != ("model", DEFAULT_MODEL) and ours in FIELDS:
             yield ours, value
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -57,7 +58,7 @@ class OpenAi:
     async def _transcribe(self, request: Request) -> Response:
         self._access.check(request)
         key = request.headers.get("idempotency-key")
-        call, _ = await self._receiving.take(request, lambda form: Call(form, idempotency_key=key))
+        call, _ = await self._receiving.take(request, partial(Call, idempotency_key=key))
         outcome = await self._waiting.end_of(call.job_id, request)
         if outcome == "caller_gone":
             await self._abandon(call)
