@@ -15,15 +15,17 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from transcriber import log, notify
+from transcriber.api.access import Access
 from transcriber.api.access_log import AccessLog
-from transcriber.api.jobs import Access, Api
+from transcriber.api.events import Events
+from transcriber.api.jobs import Api
 from transcriber.api.ops import Ops
 from transcriber.api.problems import on_crash, on_http_exception, on_request_error, on_store_error
 from transcriber.backoff import Backoff
 from transcriber.errors import RequestError, StoreError
 from transcriber.metrics import Metrics
 from transcriber.model import JobId, UnixMs
-from transcriber.notify import Notifier
+from transcriber.notify import Notifier, Pruning
 from transcriber.queue import run
 from transcriber.queue.run import Limits, Runs
 from transcriber.queue.worker import Worker
@@ -31,6 +33,7 @@ from transcriber.settings import Settings, Webhook
 from transcriber.speech import Engine
 from transcriber.store.changes import Store
 from transcriber.store.database import Database
+from transcriber.store.history import History
 from transcriber.store.jobs import Jobs
 from transcriber.store.outbox import Outbox
 from transcriber.store.recordings import Recordings
@@ -58,15 +61,15 @@ def build(
     """The application, owning the data folder from now on. Raises StoreError if it cannot."""
     parts = _assemble(settings, engine or make_engine(settings), now)
     runner = _worker(settings, parts, run_backoff)
-    services: list[Service] = [runner.run]
-    if settings.webhook is None:
-        log.warning(
-            "webhook.unset", advice="events are kept and not sent: set TRANSCRIBER_WEBHOOK_URL and _SECRET"
-        )
-    else:
-        services.append(_notifier(settings.webhook, parts, webhook_backoff).run)
+    notifiers = [_notifier(webhook, parts, webhook_backoff) for webhook in settings.webhooks]
+    pruning = Pruning(history=parts.history, days=settings.event_days, now=now)
+    services: list[Service] = [runner.run, *(notifier.run for notifier in notifiers), pruning.run]
     return Starlette(
-        routes=[*_api(settings, parts, runner).routes(), *_ops(parts, runner).routes()],
+        routes=[
+            *_api(settings, parts, runner).routes(),
+            *_events(settings, parts).routes(),
+            *_ops(parts, runner).routes(),
+        ],
         middleware=_middleware(settings),
         exception_handlers={
             RequestError: on_request_error,
@@ -74,7 +77,7 @@ def build(
             sqlite3.Error: on_store_error,
             Exception: on_crash,
         },
-        lifespan=_lifespan(parts, services),
+        lifespan=_lifespan(settings, parts, services),
     )
 
 
@@ -87,6 +90,7 @@ class _Parts:
     jobs: Jobs
     work: Work
     outbox: Outbox
+    history: History
     metrics: Metrics
 
 
@@ -98,7 +102,8 @@ def _assemble(settings: Settings, engine: Engine, now: Callable[[], UnixMs]) -> 
         store=store,
         jobs=Jobs(store, max_queued=settings.max_queued_jobs),
         work=Work(store),
-        outbox=Outbox(database=store.database, now=now),
+        outbox=Outbox(database=store.database, now=now, keeps_taken=settings.event_days > 0),
+        history=History(store),
         metrics=Metrics(),
     )
 
@@ -119,7 +124,7 @@ def _worker(settings: Settings, parts: _Parts, backoff: Backoff) -> Worker:
 def _notifier(webhook: Webhook, parts: _Parts, backoff: Backoff) -> Notifier:
     return Notifier(
         outbox=parts.outbox,
-        written=parts.store.written,
+        written=parts.store.written.listen(),
         webhook=webhook,
         metrics=parts.metrics,
         now=parts.store.now,
@@ -136,6 +141,15 @@ def _api(settings: Settings, parts: _Parts, runner: Worker) -> Api:
         stop=runner.stop,
         access=Access(settings.api_key, settings.require_key),
         max_upload_bytes=settings.max_upload_bytes,
+    )
+
+
+def _events(settings: Settings, parts: _Parts) -> Events:
+    return Events(
+        history=parts.history,
+        outbox=parts.outbox,
+        webhooks=settings.webhooks,
+        access=Access(settings.api_key, settings.require_key),
     )
 
 
@@ -161,9 +175,10 @@ def make_engine(settings: Settings) -> Engine:
     return LocalEngine()
 
 
-def _lifespan(parts: _Parts, services: list[Service]) -> Lifespan:
+def _lifespan(settings: Settings, parts: _Parts, services: list[Service]) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await _address(settings, parts.outbox)
         recovered = await parts.work.recover()
         log.info("service.started", recovered_jobs=recovered)
         tasks = [asyncio.create_task(_supervise(service)) for service in services]
@@ -180,6 +195,23 @@ def _lifespan(parts: _Parts, services: list[Service]) -> Lifespan:
                 log.info("service.stopped")
 
     return lifespan
+
+
+async def _address(settings: Settings, outbox: Outbox) -> None:
+    """Events are for the configured webhooks from now on; warns of what nobody will send."""
+    await outbox.configure([(webhook.name, webhook.event_types) for webhook in settings.webhooks])
+    if not settings.webhooks:
+        log.warning(
+            "webhook.unset", advice="events are kept and not sent: set TRANSCRIBER_WEBHOOK_URL and _SECRET"
+        )
+    for backlog in await outbox.backlogs():
+        if not backlog.configured:
+            log.warning(
+                "webhook.removed",
+                webhook=backlog.webhook,
+                waiting=backlog.waiting,
+                advice="configure it again, or discard what waits for it: POST /v1/webhooks/{name}/discard",
+            )
 
 
 async def _supervise(service: Service) -> None:

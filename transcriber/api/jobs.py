@@ -3,10 +3,8 @@
 import asyncio
 import errno
 import hashlib
-import hmac
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import get_args
 
 from starlette.requests import ClientDisconnect, Request
@@ -14,6 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from transcriber import audio, log, results
+from transcriber.api.access import Access
+from transcriber.api.asked import limit, position
 from transcriber.errors import RequestError, SpeechError
 from transcriber.intake.submission import Fields, is_job_id, new_job_id
 from transcriber.intake.upload import MAX_OVERHEAD_BYTES, Form, read_form, too_large
@@ -24,17 +24,6 @@ from transcriber.store.recordings import Recordings
 
 POLL_SECONDS = 1
 MIN_FREE_BYTES = 500_000_000
-MAX_LIMIT = 100
-DEFAULT_LIMIT = 20
-MAX_CURSOR_DIGITS = 18  # SQLite's integers have 64 bits
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """`api_key` opens the list; with `require_key` everything here asks for it. Empty: no key opens anything."""
-
-    api_key: str
-    require_key: bool
 
 
 class Api:
@@ -69,7 +58,7 @@ class Api:
         ]
 
     async def create(self, request: Request) -> Response:
-        self._authorize(request)
+        self._access.check(request)
         self._require_room(request)
         submission = await self._receive(request)
         try:
@@ -81,7 +70,7 @@ class Api:
         return _accepted(submission.job_id, snapshot.data)
 
     async def get(self, request: Request) -> Response:
-        self._authorize(request)
+        self._access.check(request)
         job_id = _job_id(request)
         snapshot = _known(await self._jobs.find(job_id), job_id)
         headers = {"ETag": _etag(snapshot), "Cache-Control": "private, no-cache"}
@@ -92,7 +81,7 @@ class Api:
         return _json(snapshot.data, headers=headers)
 
     async def transcript(self, request: Request) -> Response:
-        self._authorize(request)
+        self._access.check(request)
         job_id, form = _job_id(request), request.query_params.get("format", "json")
         if form not in get_args(results.Format):
             raise RequestError(400, "bad_format", "format must be json, text, srt or vtt")
@@ -114,7 +103,7 @@ class Api:
                 return _json(transcript_data(heard))
 
     async def cancel(self, request: Request) -> Response:
-        self._authorize(request)
+        self._access.check(request)
         job_id = _job_id(request)
         answer = await self._jobs.cancel(job_id)
         if answer is None:
@@ -124,7 +113,7 @@ class Api:
         return _json(snapshot.data, status=202 if ended_now else 200)
 
     async def retry(self, request: Request) -> Response:
-        self._authorize(request)
+        self._access.check(request)
         job_id, new_id = _job_id(request), new_job_id()
         snapshot = _known(await self._jobs.retry(job_id, new_id), job_id)
         # only here: the job itself, in GET and in events, has no such field
@@ -133,22 +122,20 @@ class Api:
         )
 
     async def delete(self, request: Request) -> Response:
-        self._authorize(request)
+        self._access.check(request)
         job_id = _job_id(request)
         snapshot = _known(await self._jobs.delete(job_id), job_id)
         self._stop(job_id)
         return _json(snapshot.data)
 
     async def page(self, request: Request) -> Response:
-        if not self._access.api_key:
-            raise RequestError(403, "list_closed", "the list is closed: set TRANSCRIBER_API_KEY to open it")
-        self._require_key(request)
+        self._access.check_list(request)
         query = request.query_params
         found = await self._jobs.page(
             user_id=query.get("user_id"),
             status=_status(query.get("status")),
-            before=_position(query.get("cursor")),
-            limit=_limit(query.get("limit")),
+            before=position(query.get("cursor")),
+            limit=limit(query.get("limit")),
         )
         cursor = "null" if found.next_before is None else f'"{found.next_before}"'
         return _json(f'{{"items":[{",".join(found.items)}],"next_cursor":{cursor}}}')
@@ -200,21 +187,6 @@ class Api:
             raise too_large(self._max_upload_bytes)
         if self._recordings.free_bytes() < MIN_FREE_BYTES + announced:
             raise _no_room()
-
-    def _authorize(self, request: Request) -> None:
-        if self._access.require_key:
-            self._require_key(request)
-
-    def _require_key(self, request: Request) -> None:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        right = hmac.compare_digest(key.strip().encode(), self._access.api_key.encode())
-        if scheme.lower() != "bearer" or not right:
-            raise RequestError(
-                401,
-                "unauthorized",
-                "send Authorization: Bearer and the API key",
-                {"WWW-Authenticate": "Bearer"},
-            )
 
 
 def _job_id(request: Request) -> JobId:
@@ -268,19 +240,3 @@ def _status(value: str | None) -> Status | None:
     if value is None:
         return None
     raise RequestError(400, "bad_query", f"status must be one of {', '.join(STATUSES)}")
-
-
-def _limit(value: str | None) -> int:
-    if value is None:
-        return DEFAULT_LIMIT
-    if not (value.isascii() and value.isdigit() and len(value) <= 3 and 1 <= int(value) <= MAX_LIMIT):
-        raise RequestError(400, "bad_query", f"limit must be a whole number from 1 to {MAX_LIMIT}")
-    return int(value)
-
-
-def _position(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= MAX_CURSOR_DIGITS):
-        raise RequestError(400, "bad_query", "cursor must be the next_cursor of an earlier page")
-    return int(cursor)

@@ -6,9 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from transcriber.model import AudioName, Job, Step, UnixMs
-from transcriber.store import outbox, rows
+from transcriber.store import events, rows
 from transcriber.store.database import Database
 from transcriber.store.recordings import Recordings
+
+
+class Notice:
+    """Wakes everyone who listens: each has an event of its own, and clears it."""
+
+    def __init__(self) -> None:
+        self._listeners: list[asyncio.Event] = []
+
+    def listen(self) -> asyncio.Event:
+        event = asyncio.Event()
+        self._listeners.append(event)
+        return event
+
+    def set(self) -> None:
+        for event in self._listeners:
+            event.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +35,7 @@ class Store:
     recordings: Recordings
     now: Callable[[], UnixMs]
     queued: asyncio.Event = field(default_factory=asyncio.Event)
-    written: asyncio.Event = field(default_factory=asyncio.Event)
+    written: Notice = field(default_factory=Notice)
 
     def moment(self, row: rows.Row) -> UnixMs:
         """Now, or the time of the job's latest event if the clock has stepped back since."""
@@ -32,7 +48,7 @@ class Store:
 
 def record(connection: sqlite3.Connection, job: Job, step: Step, now: UnixMs) -> Job:
     """The job as stored with its event: the two cannot differ."""
-    numbered = outbox.append(connection, job, step, now)
+    numbered = events.append(connection, job, step, now)
     rows.update(connection, numbered, now)
     return numbered
 
