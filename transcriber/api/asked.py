@@ -66,16 +66,16 @@ async def body(request: Request, known: Collection[str]) -> dict[str, Any]:
 
 def text(fields: dict[str, Any], name: str) -> str | None:
     value = fields.get(name)
-    if value is not None and not isinstance(value, str):
+    if value is not None and not _is_text(value):
         raise _bad_field(name, "a string")
-    return value
+    return None if value is None else str(value)
 
 
 def texts(fields: dict[str, Any], name: str) -> list[str] | None:
     value = fields.get(name)
     if value is None:
         return None
-    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, list) or not value or not all(_is_text(item) for item in value):
         raise _bad_field(name, "a list of at least one string")
     return value
 
@@ -105,6 +105,11 @@ async def _read(request: Request) -> bytes:
             raise RequestError(413, "too_large", f"the body is larger than {MAX_BODY_BYTES} bytes")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _is_text(value: Any) -> bool:
+    """Half of a surrogate pair, which JSON can name, is no text: nothing can store it."""
+    return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()
 
 
 def _is_whole(value: str) -> bool:

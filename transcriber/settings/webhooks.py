@@ -16,7 +16,7 @@ KEYS = ("name", "url", "secrets", "event_types")
 TYPES = tuple(event_type(step) for step in STEPS)
 DEFAULT = WebhookName("default")
 # A name stands in addresses and metrics; a glob is matched by SQLite, which knows more than these signs.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:-]{0,99}", re.ASCII)
 _GLOB = re.compile(r"[a-z.*?]+", re.ASCII)
 
 
@@ -59,7 +59,12 @@ def of_tables(tables: Any, faults: list[str]) -> list[Webhook]:
     if not isinstance(tables, list):
         faults.append("webhooks must be written as [[webhooks]]")
         return []
-    found = [_Table(table, f"webhooks[{index}]", faults).webhook() for index, table in enumerate(tables)]
+    found: list[Webhook | None] = []
+    for index, table in enumerate(tables):
+        if isinstance(table, Mapping):
+            found.append(_Table(table, f"webhooks[{index}]", faults).webhook())
+        else:
+            faults.append(f"webhooks[{index}] must be a table")
     return [webhook for webhook in found if webhook is not None]
 
 
@@ -76,12 +81,10 @@ def repeated_names(webhooks: Sequence[Webhook]) -> list[str]:
 class _Table:
     """One `[[webhooks]]`. Faults name its place and never a value that may be secret."""
 
-    def __init__(self, table: Any, place: str, faults: list[str]) -> None:
+    def __init__(self, table: Mapping[str, Any], place: str, faults: list[str]) -> None:
+        self._table = table
         self._place = place
         self._faults = faults
-        self._table: Mapping[str, Any] = table if isinstance(table, Mapping) else {}
-        if not isinstance(table, Mapping):
-            self._fault("", "must be a table")
 
     def webhook(self) -> Webhook | None:
         """None if anything is wrong with it."""
@@ -124,12 +127,8 @@ class _Table:
     def _name(self, url: str) -> WebhookName:
         """Its own, else the host and port that its events go to."""
         name = self._table.get("name") or (_host(url) if url else "unnamed")
-        if isinstance(name, Unresolved):
-            return DEFAULT
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            self._fault(
-                "name", "must be 1 to 100 of A-Z, a-z, 0-9 and . _ : -, and begin with a letter or digit"
-            )
+            self._fault("name", "must be 1 to 100 of A-Z, a-z, 0-9 and . _ : -, and begin with none of . _ -")
             return DEFAULT
         return WebhookName(name)
 

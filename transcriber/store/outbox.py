@@ -59,7 +59,9 @@ class Outbox:
         """Everything is due: whatever the receiver was when this was last sent, it may have changed."""
         await self._database.transaction(
             lambda connection: connection.execute(
-                "UPDATE lanes SET in_hand = 0, next_attempt_at = 0 WHERE webhook = ?", (webhook,)
+                "UPDATE lanes SET in_hand = 0, next_attempt_at = 0"
+                " WHERE webhook = ? AND (in_hand = 1 OR next_attempt_at > 0)",
+                (webhook,),
             )
         )
 
@@ -207,11 +209,9 @@ def _move_on(connection: sqlite3.Connection, webhook: WebhookName, job_id: JobId
 
 def _backlogs(connection: sqlite3.Connection) -> list[Backlog]:
     rows = connection.execute(
-        "SELECT name AS webhook, configured, last_status, last_error, coalesce(waiting, 0) AS waiting,"
-        " (SELECT written_at FROM events WHERE position = oldest) AS oldest_written_at FROM webhooks"
-        " LEFT JOIN (SELECT webhook, count(*) AS waiting FROM deliveries WHERE taken_at IS NULL GROUP BY webhook)"
-        " AS waits ON waits.webhook = name"
-        " LEFT JOIN (SELECT webhook, min(head) AS oldest FROM lanes GROUP BY webhook) AS heads ON heads.webhook = name"
-        " WHERE configured = 1 OR waiting > 0 ORDER BY name"
+        "SELECT name AS webhook, configured, waiting, last_status, last_error,"
+        " (SELECT written_at FROM events"
+        " WHERE position = (SELECT min(head) FROM lanes WHERE webhook = name)) AS oldest_written_at"
+        " FROM webhooks WHERE configured = 1 OR waiting > 0 ORDER BY name"
     ).fetchall()
     return [Backlog(**{**dict(row), "configured": bool(row["configured"])}) for row in rows]

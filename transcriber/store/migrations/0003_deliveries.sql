@@ -4,6 +4,7 @@ CREATE TABLE webhooks (
     name        TEXT PRIMARY KEY,
     event_types TEXT NOT NULL,               -- JSON: globs, of which one must match
     configured  INTEGER NOT NULL,            -- 1 as of the latest start
+    waiting     INTEGER NOT NULL DEFAULT 0,  -- deliveries not yet taken: counted as they change, as there may be very many
     last_status INTEGER,                     -- of its latest attempt; null without an answer
     last_error  TEXT                         -- of its latest attempt; null where that was taken
 ) STRICT, WITHOUT ROWID;
@@ -39,6 +40,19 @@ CREATE TABLE deliveries (
 
 CREATE INDEX deliveries_waiting ON deliveries (webhook, job_id, event) WHERE taken_at IS NULL;
 
+CREATE TRIGGER delivery_begins AFTER INSERT ON deliveries WHEN NEW.taken_at IS NULL BEGIN
+    UPDATE webhooks SET waiting = waiting + 1 WHERE name = NEW.webhook;
+END;
+
+CREATE TRIGGER delivery_changes AFTER UPDATE OF taken_at ON deliveries
+WHEN (OLD.taken_at IS NULL) <> (NEW.taken_at IS NULL) BEGIN
+    UPDATE webhooks SET waiting = waiting + iif(NEW.taken_at IS NULL, 1, -1) WHERE name = NEW.webhook;
+END;
+
+CREATE TRIGGER delivery_ends AFTER DELETE ON deliveries WHEN OLD.taken_at IS NULL BEGIN
+    UPDATE webhooks SET waiting = waiting - 1 WHERE name = OLD.webhook;
+END;
+
 -- The waiting deliveries of one job to one webhook go one at a time: only the first of each lane can be due.
 CREATE TABLE lanes (
     webhook         TEXT NOT NULL,
@@ -50,6 +64,7 @@ CREATE TABLE lanes (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX lanes_due ON lanes (webhook, next_attempt_at, head) WHERE in_hand = 0;
+CREATE INDEX lanes_by_head ON lanes (webhook, head);
 
 -- What was tried was tried at the one webhook that there was. What no attempt was made for goes to whoever is configured now.
 INSERT INTO events (webhook_id, job_id, sequence, step, written_at, body)
