@@ -175,7 +175,10 @@ def test_a_webhook_shows_what_waits_and_why_and_no_secret(
 
 
 def test_what_waits_for_a_removed_webhook_is_seen_and_can_be_dropped(
-    environment: dict[str, str], tmp_path: Path, receiver: WebhookReceiver
+    environment: dict[str, str],
+    tmp_path: Path,
+    receiver: WebhookReceiver,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     config = tmp_path / "transcriber.toml"
     config.write_text(f'[[webhooks]]\nname = "gone"\nurl = "http://127.0.0.1:9/"\nsecrets = ["{SECRET}"]\n')
@@ -185,6 +188,7 @@ def test_what_waits_for_a_removed_webhook_is_seen_and_can_be_dropped(
         api.post(job_id=identity)
         eventually(lambda: receiver.types(identity) == STEPS)
     with running(environment) as api:
+        assert "webhook.removed" in caplog.messages
         api.http.headers["authorization"] = f"Bearer {KEY}"
         (gone,) = [one for one in api.http.get("/v1/webhooks").json()["items"] if one["name"] == "gone"]
         assert (gone["configured"], gone["waiting"], gone["url"]) == (False, 3, None)

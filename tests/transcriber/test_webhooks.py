@@ -193,16 +193,22 @@ class Sender:
             monotonic=lambda: self.elapsed,
         )
 
+    def start(self) -> None:
+        self.running = asyncio.create_task(self.notifier.run())
+
     def advance(self, seconds: float) -> None:
         self.elapsed += seconds
         self.post.ms += round(seconds * 1000)
         self.written.set()
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                await asyncio.sleep(0.005)
+
     async def has_sent(self, number: int) -> None:
         """So many attempts in all, and no more for as long as the sender needs to look twice."""
-        async with asyncio.timeout(20):
-            while len(self.receiver.received) < number:
-                await asyncio.sleep(0.005)
+        await self.until(lambda: len(self.receiver.received) >= number)
         for _ in range(2):
             self.written.set()
             while self.written.is_set():
@@ -221,12 +227,12 @@ def sending(tmp_path: Path, receiver: WebhookReceiver):
         sender = Sender(post, receiver, backoff_seconds)
         for _ in range(jobs):
             await post.submit()
-        running = asyncio.create_task(sender.notifier.run())
+        sender.start()
         try:
             yield sender
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            sender.running.cancel()
+            await asyncio.gather(sender.running, return_exceptions=True)
             post.database.close()
 
     return sending
@@ -272,10 +278,29 @@ async def test_a_clock_that_is_set_back_does_not_keep_an_event_waiting(
         sender.post.ms -= 1_000_000
         # signed with the wrong time, it is refused: but it is sent
         sender.written.set()
-        async with asyncio.timeout(20):
-            while receiver.arrived < 2:
-                await asyncio.sleep(0.005)
+        await sender.until(lambda: receiver.arrived == 2)
+        await sender.until(lambda: bool(receiver.forged))
         receiver.forged.clear()
+
+
+async def test_an_attempt_whose_record_fails_is_made_again(sending, receiver: WebhookReceiver) -> None:
+    receiver.holding = True
+    async with sending(backoff_seconds=1, jobs=1) as sender:
+        await sender.until(lambda: receiver.arrived == 1)
+        await sender.post.database.transaction(
+            lambda db: db.execute(
+                "CREATE TRIGGER full_disk BEFORE UPDATE OF taken_at ON deliveries"
+                " BEGIN SELECT RAISE (ABORT, 'no room'); END"
+            )
+        )
+        receiver.holding = False
+        with pytest.raises(ExceptionGroup, match="unhandled errors"):
+            await sender.running
+        await sender.post.database.transaction(lambda db: db.execute("DROP TRIGGER full_disk"))
+        sender.start()
+        await sender.has_sent(2)
+        first, second = receiver.taken()
+        assert (first.webhook_id, first.body) == (second.webhook_id, second.body)
 
 
 def test_jobs_that_are_always_refused_say_nothing_of_a_receiver_until_they_are_three() -> None:
