@@ -448,3 +448,16 @@ async def test_what_waited_in_the_old_table_goes_out_unchanged(
     assert [event.attempt for event in sent] == attempts
     assert await post.waiting() == {default: 0}
     post.database.close()
+
+
+async def test_what_was_tried_before_stays_for_its_webhook_and_the_rest_is_for_whoever_is_configured(
+    tmp_path: Path,
+) -> None:
+    for tried, left in ((True, {A: 0, "default": 3}), (False, {A: 3})):
+        folder = tmp_path / str(tried)
+        folder.mkdir()
+        old_database(folder, tried=tried)
+        post = Post(folder)
+        await post.configure(A)
+        assert await post.waiting() == left
+        post.database.close()
