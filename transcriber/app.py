@@ -19,6 +19,7 @@ from starlette.routing import Route
 from transcriber import log, notify
 from transcriber.api.access import Access
 from transcriber.api.access_log import AccessLog
+from transcriber.api.events import Events
 from transcriber.api.jobs import Api
 from transcriber.api.openai.routes import OpenAi
 from transcriber.api.ops import Ops
@@ -31,7 +32,7 @@ from transcriber.intake.fetch import Bounds, Fetcher
 from transcriber.intake.resolve import Resolve, resolve_by_system
 from transcriber.metrics import Metrics
 from transcriber.model import JobId, UnixMs
-from transcriber.notify import Notifier
+from transcriber.notify import Notifier, Pruning
 from transcriber.queue import run
 from transcriber.queue.fetching import Fetching
 from transcriber.queue.run import Limits, Runs
@@ -40,6 +41,7 @@ from transcriber.settings import Settings, Webhook
 from transcriber.speech import Engine
 from transcriber.store.changes import Store
 from transcriber.store.database import Database
+from transcriber.store.history import History
 from transcriber.store.jobs import Jobs
 from transcriber.store.outbox import Outbox
 from transcriber.store.recordings import Recordings
@@ -75,16 +77,18 @@ def build(
     runs = _runs(settings, parts, fetcher, run_backoff)
     runner = _worker(parts, runs, parts.engine, to_fetch=False)
     fetching = _worker(parts, runs, fetcher, to_fetch=True)
-    services: list[Service] = [runner.run, fetching.run]
-    if settings.webhook is None:
-        log.warning(
-            "webhook.unset", advice="events are kept and not sent: set TRANSCRIBER_WEBHOOK_URL and _SECRET"
-        )
-    else:
-        services.append(_notifier(settings.webhook, parts, webhook_backoff).run)
+    notifiers = [_notifier(webhook, parts, webhook_backoff) for webhook in settings.webhooks]
+    pruning = Pruning(history=parts.history, days=settings.event_days, now=now)
+    services: list[Service] = [
+        runner.run,
+        fetching.run,
+        *(notifier.run for notifier in notifiers),
+        pruning.run,
+    ]
     return Starlette(
         routes=[
             *_api(settings, parts, [runner, fetching], stopping or asyncio.Event()),
+            *_events(settings, parts).routes(),
             *_ops(parts, runner).routes(),
         ],
         middleware=_middleware(settings),
@@ -94,7 +98,7 @@ def build(
             sqlite3.Error: on_store_error,
             Exception: on_crash,
         },
-        lifespan=_lifespan(parts, services),
+        lifespan=_lifespan(settings, parts, services),
     )
 
 
@@ -107,6 +111,7 @@ class _Parts:
     jobs: Jobs
     work: Work
     outbox: Outbox
+    history: History
     metrics: Metrics
 
 
@@ -118,7 +123,8 @@ def _assemble(settings: Settings, engine: Engine, now: Callable[[], UnixMs]) -> 
         store=store,
         jobs=Jobs(store, max_queued=settings.max_queued_jobs),
         work=Work(store),
-        outbox=Outbox(database=store.database, now=now),
+        outbox=Outbox(database=store.database, now=now, keeps_taken=settings.event_days > 0),
+        history=History(store),
         metrics=Metrics(),
     )
 
@@ -166,7 +172,7 @@ def _worker(parts: _Parts, runs: Runs, station: Station, *, to_fetch: bool) -> W
 def _notifier(webhook: Webhook, parts: _Parts, backoff: Backoff) -> Notifier:
     return Notifier(
         outbox=parts.outbox,
-        written=parts.store.written,
+        written=parts.store.written.listen(),
         webhook=webhook,
         metrics=parts.metrics,
         now=parts.store.now,
@@ -196,6 +202,15 @@ def _api(
     return [*api.routes(), *openai.routes()]
 
 
+def _events(settings: Settings, parts: _Parts) -> Events:
+    return Events(
+        history=parts.history,
+        outbox=parts.outbox,
+        webhooks=settings.webhooks,
+        access=Access(settings.api_key, settings.require_key),
+    )
+
+
 def _ops(parts: _Parts, runner: Worker) -> Ops:
     return Ops(
         jobs=parts.jobs,
@@ -218,9 +233,10 @@ def make_engine(settings: Settings) -> Engine:
     return LocalEngine()
 
 
-def _lifespan(parts: _Parts, services: list[Service]) -> Lifespan:
+def _lifespan(settings: Settings, parts: _Parts, services: list[Service]) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await _address(settings, parts.outbox)
         recovered = await parts.work.recover()
         log.info("service.started", recovered_jobs=recovered)
         tasks = [asyncio.create_task(_supervise(service)) for service in services]
@@ -237,6 +253,23 @@ def _lifespan(parts: _Parts, services: list[Service]) -> Lifespan:
                 log.info("service.stopped")
 
     return lifespan
+
+
+async def _address(settings: Settings, outbox: Outbox) -> None:
+    """Events are for the configured webhooks from now on; warns of what nobody will send."""
+    await outbox.configure([(webhook.name, webhook.event_types) for webhook in settings.webhooks])
+    if not settings.webhooks:
+        log.warning(
+            "webhook.unset", advice="events are kept and not sent: set TRANSCRIBER_WEBHOOK_URL and _SECRET"
+        )
+    for backlog in await outbox.backlogs():
+        if not backlog.configured:
+            log.warning(
+                "webhook.removed",
+                webhook=backlog.webhook,
+                waiting=backlog.waiting,
+                advice="configure it again, or discard what waits for it: POST /v1/webhooks/{name}/discard",
+            )
 
 
 async def _supervise(service: Service) -> None:

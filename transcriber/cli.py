@@ -1,4 +1,4 @@
-"""The commands: serve and check."""
+"""The commands: serve and check, and those that ask a running service."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import uvicorn
 
-from transcriber import __version__, log
+from transcriber import __version__, log, operate
 from transcriber.app import build
 from transcriber.errors import SettingsError, StoreError
 from transcriber.settings import Settings, parse
@@ -30,21 +30,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="run the API; settings come from the environment")
     commands.add_parser("check", help="validate the settings; report every fault")
-    command = parser.parse_args(arguments).command
+    operate.add_commands(commands)
+    options = parser.parse_args(arguments)
     try:
         settings = parse(os.environ)
     except SettingsError as error:
         print(*(f"fault: {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
         return 1
-    return check(settings) if command == "check" else serve(settings)
+    match options.command:
+        case "check":
+            return check(settings)
+        case "serve":
+            return serve(settings)
+        case _:
+            return operate.run(options, settings)
 
 
 def check(settings: Settings) -> int:
-    where = (
-        settings.webhook.url
-        if settings.webhook
-        else "nowhere: events are kept until TRANSCRIBER_WEBHOOK_URL is set"
-    )
+    places = [f"{webhook.name} ({webhook.shown_url})" for webhook in settings.webhooks]
+    where = ", ".join(places) or "nowhere: they are kept until TRANSCRIBER_WEBHOOK_URL is set"
     print(f"settings are valid: engine {settings.engine}, data in {settings.data_dir}, events to {where}")
     return 0
 

@@ -1,5 +1,6 @@
 """Every metric of this service, in its own registry."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -20,10 +21,13 @@ class Metrics:
         self._queue_age = Gauge(
             "transcriber_queue_age_seconds", "Time that the oldest queued job has waited.", registry=registry
         )
-        self._waiting = Gauge("transcriber_outbox_waiting", "Events not yet taken.", registry=registry)
+        self._waiting = Gauge(
+            "transcriber_outbox_waiting", "Events not yet taken, by webhook.", ["webhook"], registry=registry
+        )
         self._outbox_age = Gauge(
             "transcriber_outbox_oldest_age_seconds",
-            "Age of the oldest event not yet taken.",
+            "Age of the oldest event not yet taken, by webhook.",
+            ["webhook"],
             registry=registry,
         )
         self._audio = Counter(
@@ -40,7 +44,10 @@ class Metrics:
             registry=registry,
         )
         self._attempts = Counter(
-            "transcriber_webhook_attempts", "Attempts to send an event.", ["outcome"], registry=registry
+            "transcriber_webhook_attempts",
+            "Attempts to send an event.",
+            ["webhook", "outcome"],
+            registry=registry,
         )
         Gauge("transcriber_build_info", "Always 1.", ["version"], registry=registry).labels(__version__).set(
             1
@@ -53,17 +60,24 @@ class Metrics:
     def transcribed(self, *, engine: str, audio_seconds: float) -> None:
         self._audio.labels(engine).inc(audio_seconds)
 
-    def attempted(self, outcome: AttemptOutcome) -> None:
-        self._attempts.labels(outcome).inc()
+    def attempted(self, webhook: str, outcome: AttemptOutcome) -> None:
+        self._attempts.labels(webhook, outcome).inc()
 
-    def exposition(self, census: Census, backlog: Backlog, now: UnixMs) -> bytes:
+    def exposition(self, census: Census, backlogs: Iterable[Backlog], now: UnixMs) -> bytes:
         """The Prometheus text format."""
         for status in STATUSES:
             self._jobs.labels(status).set(census.by_status.get(status, 0))
         self._queue_age.set(_age_seconds(census.oldest_queued_at, now))
-        self._waiting.set(backlog.waiting)
-        self._outbox_age.set(_age_seconds(backlog.oldest_written_at, now))
+        self._show(backlogs, now)
         return generate_latest(self._registry)
+
+    def _show(self, backlogs: Iterable[Backlog], now: UnixMs) -> None:
+        """Those for which nothing waits any more, and that are not configured, are gone."""
+        self._waiting.clear()
+        self._outbox_age.clear()
+        for backlog in backlogs:
+            self._waiting.labels(backlog.webhook).set(backlog.waiting)
+            self._outbox_age.labels(backlog.webhook).set(_age_seconds(backlog.oldest_written_at, now))
 
 
 def _age_seconds(since: UnixMs | None, now: UnixMs) -> float:

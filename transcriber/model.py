@@ -6,6 +6,7 @@ from typing import Any, Literal, NewType, TypeAlias, get_args
 
 JobId = NewType("JobId", str)
 WebhookId = NewType("WebhookId", str)
+WebhookName = NewType("WebhookName", str)
 AudioName = NewType("AudioName", str)  # of a file in the store's audio folder; says nothing of the upload
 UnixMs: TypeAlias = int
 
@@ -13,6 +14,7 @@ Status = Literal["queued", "processing", "completed", "failed", "cancelled", "de
 Step = Literal["queued", "started", "progress", "completed", "failed", "cancelled", "deleted"]
 Granularity = Literal["word", "segment"]
 
+STEPS: tuple[Step, ...] = get_args(Step)
 STATUSES: tuple[Status, ...] = get_args(Status)
 FINAL: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
 OVER: frozenset[Status] = FINAL | {"deleted"}
@@ -127,6 +129,10 @@ class Assignment:
     options: Options
     audio: Audio | AudioUrl
     attempt: int
+
+
+def event_type(step: Step) -> str:
+    return f"transcription.job.{step}"
 
 
 def job_data(job: Job) -> str:

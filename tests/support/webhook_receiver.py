@@ -1,5 +1,6 @@
 """A server that takes webhooks, verifies each with the official library, and keeps them in order of arrival."""
 
+import asyncio
 import json
 import time
 from collections import deque
@@ -48,11 +49,12 @@ class Received:
 class WebhookReceiver:
     """Answers with `answers` in their order, a status and headers each, then 200 for ever.
 
-    What does not verify is answered 401 and kept in `forged`.
+    What does not verify is answered 401 and kept in `forged`. While it is `holding`, it answers nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secret: str = SECRET) -> None:
         self.url = ""
+        self._verifier = Webhook(secret)
         self.app = Starlette(routes=[Route("/hook", self._take, methods=["POST"])])
         self.reset()
 
@@ -62,6 +64,8 @@ class WebhookReceiver:
         self.refused_jobs: set[str] = set()
         self.received: list[Received] = []
         self.forged: list[str] = []
+        self.holding = False
+        self.arrived = 0
 
     def taken(self, job_id: str | None = None) -> list[Received]:
         """What was answered with success."""
@@ -77,8 +81,11 @@ class WebhookReceiver:
 
     async def _take(self, request: Request) -> Response:
         body = await request.body()
+        self.arrived += 1
+        while self.holding and not await request.is_disconnected():
+            await asyncio.sleep(0.005)
         try:
-            event = Webhook(SECRET).verify(body, dict(request.headers))
+            event = self._verifier.verify(body, dict(request.headers))
         except Exception as error:  # noqa: BLE001 (the library raises many things; a test asks for none)
             self.forged.append(repr(error))
             return Response(status_code=401)
@@ -99,8 +106,8 @@ class WebhookReceiver:
 
 
 @contextmanager
-def webhook_receiver() -> Iterator[WebhookReceiver]:
-    receiver = WebhookReceiver()
+def webhook_receiver(secret: str = SECRET) -> Iterator[WebhookReceiver]:
+    receiver = WebhookReceiver(secret)
     with live_server(receiver.app) as url:
         receiver.url = f"{url}/hook"
         yield receiver

@@ -324,12 +324,12 @@ def test_operators_can_ask_how_it_goes(api: Api) -> None:
     identity = api.post().json()["jobId"]
     api.until(identity, "completed")
     eventually(
-        lambda: 'transcriber_webhook_attempts_total{outcome="taken"} 3.0' in api.http.get("/metrics").text
+        lambda: 'attempts_total{outcome="taken",webhook="default"} 3.0' in api.http.get("/metrics").text
     )
     metrics = api.http.get("/metrics").text
     assert 'transcriber_jobs{status="completed"} 1.0' in metrics
     assert 'transcriber_audio_seconds_total{engine="groq"} 11.0' in metrics
-    assert "transcriber_outbox_waiting 0.0" in metrics
+    assert 'transcriber_outbox_waiting{webhook="default"} 0.0' in metrics
 
 
 def test_the_description_is_served_as_yaml_and_json(shared_api: Api) -> None:

@@ -47,10 +47,11 @@ def serve(environment: dict[str, str]) -> Iterator[Callable[..., tuple[Service, 
         yield serve
 
 
-def test_check_accepts_good_settings(environment: dict[str, str]) -> None:
+def test_check_accepts_good_settings(environment: dict[str, str], receiver: WebhookReceiver) -> None:
     done = run("check", **environment)
     assert done.returncode == 0
     assert "engine groq" in done.stdout
+    assert f"events to default ({receiver.url})" in done.stdout
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])

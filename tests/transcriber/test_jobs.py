@@ -19,7 +19,7 @@ from transcriber.store import rows
 from transcriber.store.changes import Store, record
 from transcriber.store.database import Database
 from transcriber.store.jobs import Jobs
-from transcriber.store.outbox import Event, Outbox
+from transcriber.store.outbox import NOBODY, Event, Outbox
 from transcriber.store.recordings import Recordings
 from transcriber.store.work import Work
 
@@ -58,11 +58,15 @@ class Bench:
     async def send_all(self) -> list[Event]:
         """Every waiting event, taken at the first attempt."""
         sent: list[Event] = []
-        while events := await self.outbox.claim(busy=(), limit=100):
+        while events := await self.claim():
             for event in events:
-                await self.outbox.taken(event)
+                await self.outbox.taken(event, 200)
                 sent.append(event)
         return sent
+
+    async def claim(self) -> list[Event]:
+        """What a sender would send now; with no webhook configured, events wait for nobody."""
+        return await self.outbox.claim(NOBODY, limit=100)
 
     async def data(self, identity: JobId) -> str:
         snapshot = await self.jobs.find(identity)
@@ -133,8 +137,8 @@ async def test_progress_that_was_tried_once_never_changes(bench: Bench) -> None:
     await bench.work.claim()
     await bench.send_all()
     await bench.work.progress(identity, 10)
-    (tried,) = await bench.outbox.claim(busy=(), limit=9)
-    await bench.outbox.postpone(tried, 0)
+    (tried,) = await bench.claim()
+    await bench.outbox.postpone(tried, 0, status=500, error="answered 500")
     await bench.work.progress(identity, 20)
     again, later = await bench.send_all()
     assert (again.webhook_id, again.body, again.sequence) == (tried.webhook_id, tried.body, 3)
@@ -155,9 +159,11 @@ async def test_progress_goes_forward_only_and_100_is_kept_for_the_end(bench: Ben
 
 async def test_a_failing_event_holds_back_its_own_job_only(bench: Bench) -> None:
     first, second = await bench.submit(), await bench.submit()
-    events = await bench.outbox.claim(busy=(), limit=9)
+    events = await bench.claim()
     stuck = next(event for event in events if event.job_id == first)
-    await bench.outbox.postpone(stuck, 60)
+    await bench.outbox.postpone(stuck, 60, status=None, error="no answer")
+    other = next(event for event in events if event.job_id == second)
+    await bench.outbox.postpone(other, 0, status=None, error="no answer")
     await bench.jobs.cancel(first)
     await bench.jobs.cancel(second)
     sent = await bench.send_all()
@@ -342,7 +348,7 @@ async def test_a_failed_transaction_leaves_neither_state_nor_event(bench: Bench)
     before = await bench.data(identity)
 
     def half(connection) -> None:
-        connection.execute("DELETE FROM outbox")
+        connection.execute("DELETE FROM events")
         connection.execute("UPDATE jobs SET data = '{}'")
 
     with pytest.raises(Exception, match="constraint"):

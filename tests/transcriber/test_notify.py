@@ -65,7 +65,9 @@ def test_the_queue_does_not_wait_for_a_receiver_that_is_away(
     identity = job_id()
     api.post(job_id=identity)
     assert api.until(identity, "completed")
-    eventually(lambda: 'attempts_total{outcome="unreachable"}' in api.http.get("/metrics").text)
+    eventually(
+        lambda: 'attempts_total{outcome="unreachable",webhook="default"}' in api.http.get("/metrics").text
+    )
     assert receiver.received == []
 
 
@@ -76,7 +78,7 @@ def test_without_a_webhook_address_jobs_end_and_events_are_kept(
     identity = job_id()
     api.post(job_id=identity)
     api.until(identity, "completed")
-    assert "transcriber_outbox_waiting 3.0" in api.http.get("/metrics").text
+    assert 'transcriber_outbox_waiting{webhook=""} 3.0' in api.http.get("/metrics").text
     assert receiver.received == []
 
 

@@ -5,6 +5,7 @@ import pytest
 from tests.support.webhook_receiver import SECRET
 from transcriber.errors import SettingsError
 from transcriber.settings import Webhook, parse
+from transcriber.settings.webhooks import DEFAULT
 
 VALID = {"TRANSCRIBER_WEBHOOK_URL": "https://hooks.example/x", "TRANSCRIBER_WEBHOOK_SECRET": SECRET}
 
@@ -20,14 +21,14 @@ def test_an_empty_environment_is_enough() -> None:
     assert (settings.engine, settings.host, settings.port) == ("local", "127.0.0.1", 8000)
     assert settings.data_dir == Path("var/transcriber")
     assert settings.max_upload_bytes == 512 * 1024 * 1024
-    assert settings.webhook is None
+    assert settings.webhooks == ()
 
 
 def test_a_valid_environment_is_taken_as_it_is() -> None:
     settings = parse(
         {**VALID, "TRANSCRIBER_CORS_ORIGINS": "https://a.example, http://localhost:5173", "HOME": "/root"}
     )
-    assert settings.webhook == Webhook("https://hooks.example/x", SECRET)
+    assert settings.webhooks == (Webhook(DEFAULT, "https://hooks.example/x", (SECRET,)),)
     assert settings.cors_origins == ("https://a.example", "http://localhost:5173")
 
 
@@ -59,7 +60,7 @@ def test_groq_is_the_engine_where_its_key_is_set() -> None:
         ("TRANSCRIBER_WEBHOOK_SECRET", "hunter2hunter2", "whsec_ and base64"),
         ("TRANSCRIBER_WEBHOOK_SECRET", "", "TRANSCRIBER_WEBHOOK_SECRET is not"),
         ("TRANSCRIBER_API_KEY_FILE", "/nowhere/at/all", "cannot be read"),
-        ("TRANSCRIBER_CONFIG", "x.toml", "not supported yet"),
+        ("TRANSCRIBER_CONFIG", "/nowhere/x.toml", "cannot be read"),
         ("TRANSCRIBER_RETENTION_DAYS", "30", "not supported yet"),
         ("TRANSCRIBER_WEBHOK_URL", "https://x.example", "did you mean TRANSCRIBER_WEBHOOK_URL?"),
         ("TRANSCRIBER_XYZZY_PLUGH", "1", "is unknown"),
@@ -88,7 +89,7 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
         "TRANSCRIBER_WEBHOOK_URL": "https://x.example",
         "TRANSCRIBER_WEBHOOK_SECRET_FILE": str(file),
     }
-    assert parse(environment).webhook == Webhook("https://x.example", SECRET)
+    assert parse(environment).webhooks == (Webhook(DEFAULT, "https://x.example", (SECRET,)),)
     (fault,) = faults(TRANSCRIBER_WEBHOOK_SECRET_FILE=str(file))
     assert "both set" in fault
     file.write_text("")

@@ -11,17 +11,15 @@ from starlette.routing import Route
 from transcriber import results
 from transcriber.api.access import Access
 from transcriber.api.answers import job_path, json_answer, readable
+from transcriber.api.asked import body, limit, position
 from transcriber.api.receiving import Receiving
 from transcriber.errors import RequestError
-from transcriber.intake.retry import read_retry
-from transcriber.intake.submission import Fields, is_job_id, new_job_id
+from transcriber.intake.submission import Fields, is_job_id, job_id_of, new_job_id
 from transcriber.model import OVER, STATUSES, JobId, Status, transcript_data
 from transcriber.store.jobs import Jobs, Snapshot
 
 POLL_SECONDS = 1
-MAX_LIMIT = 100
-DEFAULT_LIMIT = 20
-MAX_CURSOR_DIGITS = 18  # SQLite's integers have 64 bits
+RETRY_FIELDS = ("job_id",)
 
 
 class Api:
@@ -92,7 +90,8 @@ class Api:
     async def retry(self, request: Request) -> Response:
         self._access.check(request)
         job_id = _job_id(request)
-        new_id = await read_retry(request.stream()) or new_job_id()
+        asked_for = (await body(request, RETRY_FIELDS)).get("job_id")
+        new_id = new_job_id() if asked_for is None else job_id_of(asked_for)
         snapshot = _known(await self._jobs.retry(job_id, new_id), job_id)
         # only here: the job itself, in GET and in events, has no such field
         return _accepted(
@@ -112,8 +111,8 @@ class Api:
         found = await self._jobs.page(
             user_id=query.get("user_id"),
             status=_status(query.get("status")),
-            before=_position(query.get("cursor")),
-            limit=_limit(query.get("limit")),
+            before=position(query.get("cursor")),
+            limit=limit(query.get("limit")),
         )
         cursor = "null" if found.next_before is None else f'"{found.next_before}"'
         return json_answer(f'{{"items":[{",".join(found.items)}],"next_cursor":{cursor}}}')
@@ -167,19 +166,3 @@ def _format(value: str) -> results.Format:
         if value == form:
             return form
     raise RequestError(400, "bad_format", "format must be json, text, srt or vtt")
-
-
-def _limit(value: str | None) -> int:
-    if value is None:
-        return DEFAULT_LIMIT
-    if not (value.isascii() and value.isdigit() and len(value) <= 3 and 1 <= int(value) <= MAX_LIMIT):
-        raise RequestError(400, "bad_query", f"limit must be a whole number from 1 to {MAX_LIMIT}")
-    return int(value)
-
-
-def _position(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= MAX_CURSOR_DIGITS):
-        raise RequestError(400, "bad_query", "cursor must be the next_cursor of an earlier page")
-    return int(cursor)

@@ -62,8 +62,8 @@ class Ops:
         return JSONResponse({"status": status, "faults": found}, status_code=503 if found else 200)
 
     async def metrics(self, _: Request) -> Response:
-        census, backlog = await self._jobs.census(), await self._outbox.backlog()
-        text = self._metrics.exposition(census, backlog, self._now())
+        census, backlogs = await self._jobs.census(), await self._outbox.backlogs()
+        text = self._metrics.exposition(census, backlogs, self._now())
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def openapi_yaml(self, _: Request) -> Response:

@@ -41,7 +41,7 @@ async def read_form(
         parts = _Parts(max_file_bytes=max_file_bytes)
         parser = _parser(content_type, parts)
         try:
-            async for chunk in timely(body):
+            async for chunk in _timely(body):
                 parser.write(chunk)
                 if len(parts.unwritten) >= WRITE_BYTES:
                     await asyncio.to_thread(_write, file, parts)
@@ -52,7 +52,7 @@ async def read_form(
     return parts.form()
 
 
-async def timely(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _timely(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The body's pieces. Raises RequestError, 408, where none comes for too long."""
     while True:
         try:

@@ -8,11 +8,27 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from transcriber.model import AudioName, Job, JobId, Step, UnixMs
-from transcriber.store import outbox, rows
+from transcriber.store import events, rows
 from transcriber.store.database import Database
 from transcriber.store.recordings import Recordings
 
 T = TypeVar("T")
+
+
+class Notice:
+    """Wakes everyone who listens: each has an event of its own, and clears it."""
+
+    def __init__(self) -> None:
+        self._listeners: list[asyncio.Event] = []
+
+    def listen(self) -> asyncio.Event:
+        event = asyncio.Event()
+        self._listeners.append(event)
+        return event
+
+    def set(self) -> None:
+        for event in self._listeners:
+            event.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +43,7 @@ class Store:
     now: Callable[[], UnixMs]
     queued: asyncio.Event = field(default_factory=asyncio.Event)
     to_fetch: asyncio.Event = field(default_factory=asyncio.Event)
-    written: asyncio.Event = field(default_factory=asyncio.Event)
+    written: Notice = field(default_factory=Notice)
     _watched: dict[JobId, list[asyncio.Event]] = field(default_factory=dict)
 
     async def change(self, job_id: JobId, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -71,7 +87,7 @@ class Store:
 
 def record(connection: sqlite3.Connection, job: Job, step: Step, now: UnixMs) -> Job:
     """The job as stored with its event: the two cannot differ."""
-    numbered = outbox.append(connection, job, step, now)
+    numbered = events.append(connection, job, step, now)
     rows.update(connection, numbered, now)
     return numbered
 

@@ -1,23 +1,21 @@
-"""The settings: one frozen value, parsed from the environment, every fault reported at once."""
+"""The settings as variables give them."""
 
-import base64
-import binascii
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
-
 from transcriber.errors import SettingsError
+from transcriber.settings import file
+from transcriber.settings.webhooks import Webhook, of_variables, repeated_names
+from transcriber.settings.words import did_you_mean, is_http_url
 
 EngineName = Literal["groq", "local"]
 T = TypeVar("T")
 
 SECRETS = ("GROQ_API_KEY", "TRANSCRIBER_API_KEY", "TRANSCRIBER_WEBHOOK_SECRET")
-LATER = ("TRANSCRIBER_CONFIG", "TRANSCRIBER_RETENTION_DAYS")
+LATER = ("TRANSCRIBER_RETENTION_DAYS",)
 KNOWN = frozenset(
     {
         *SECRETS,
@@ -25,9 +23,11 @@ KNOWN = frozenset(
         *LATER,
         "GROQ_BASE_URL",
         "TRANSCRIBER_ALLOW_PRIVATE_AUDIO_URLS",
+        "TRANSCRIBER_CONFIG",
         "TRANSCRIBER_CORS_ORIGINS",
         "TRANSCRIBER_DATA_DIR",
         "TRANSCRIBER_ENGINE",
+        "TRANSCRIBER_EVENT_DAYS",
         "TRANSCRIBER_FETCH_SECONDS",
         "TRANSCRIBER_HOST",
         "TRANSCRIBER_MAX_AUDIO_SECONDS",
@@ -43,14 +43,6 @@ KNOWN = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Webhook:
-    """Where events go, and the secret, `whsec_` and base64, that signs them."""
-
-    url: str
-    secret: str
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     engine: EngineName
     """TRANSCRIBER_ENGINE. Default: groq if GROQ_API_KEY is set, else local."""
@@ -58,8 +50,11 @@ class Settings:
     """GROQ_API_KEY. Needed by the groq engine only."""
     groq_base_url: str | None
     """GROQ_BASE_URL: scheme and host, without the path. Default: Groq's own."""
-    webhook: Webhook | None
-    """TRANSCRIBER_WEBHOOK_URL and TRANSCRIBER_WEBHOOK_SECRET. Unset: events are kept, and sent once both are set."""
+    webhooks: tuple[Webhook, ...]
+    """TRANSCRIBER_WEBHOOK_URL and TRANSCRIBER_WEBHOOK_SECRET, called `default`; then the `[[webhooks]]` of the TOML file
+    that TRANSCRIBER_CONFIG names. None: events are kept, and sent once there is one."""
+    event_days: int
+    """TRANSCRIBER_EVENT_DAYS: how long events can be replayed once taken. 0: they are forgotten then. Default: 7."""
     data_dir: Path
     """TRANSCRIBER_DATA_DIR: database and recordings; one process at a time. Default: ./var/transcriber."""
     host: str
@@ -98,7 +93,8 @@ def parse(environment: Mapping[str, str]) -> Settings:
         engine=reader.engine(has_groq_key=bool(groq_api_key)),
         groq_api_key=groq_api_key,
         groq_base_url=reader.url("GROQ_BASE_URL") or None,
-        webhook=reader.webhook(),
+        webhooks=reader.webhooks(),
+        event_days=reader.whole("TRANSCRIBER_EVENT_DAYS", 7, least=0, most=3_650),
         data_dir=Path(reader.text("TRANSCRIBER_DATA_DIR", "var/transcriber")),
         host=reader.text("TRANSCRIBER_HOST", "127.0.0.1"),
         port=reader.whole("TRANSCRIBER_PORT", 8000, least=0, most=65_535),
@@ -177,32 +173,28 @@ class _Reader:
     def url(self, name: str) -> str:
         """Without a trailing slash; empty if unset."""
         value = self.text(name).rstrip("/")
-        if value and not _is_http_url(value):
+        if value and not is_http_url(value):
             self.faults.append(f"{name} is {value!r}: it must be an address such as https://example.com")
         return value
 
     def origins(self, name: str) -> tuple[str, ...]:
         origins = tuple(origin.strip() for origin in self.text(name).split(",") if origin.strip())
         for origin in origins:
-            if origin != "*" and not (_is_http_url(origin) and not urlsplit(origin).path):
+            if origin != "*" and not (is_http_url(origin) and not urlsplit(origin).path):
                 self.faults.append(
                     f"{name} has {origin!r}: an origin is such as https://example.com, without a path"
                 )
         return origins
 
-    def webhook(self) -> Webhook | None:
-        url, secret = self.text("TRANSCRIBER_WEBHOOK_URL"), self.secret("TRANSCRIBER_WEBHOOK_SECRET")
-        if url and not _is_http_url(url):
-            self.faults.append(f"TRANSCRIBER_WEBHOOK_URL is {url!r}: it must begin with http:// or https://")
-        if secret and not _is_webhook_secret(secret):
-            self.faults.append(
-                "TRANSCRIBER_WEBHOOK_SECRET must be whsec_ and base64, as Standard Webhooks has it"
-            )
-        if url and not secret:
-            self.faults.append(
-                "TRANSCRIBER_WEBHOOK_URL is set, but TRANSCRIBER_WEBHOOK_SECRET is not: set both"
-            )
-        return Webhook(url, secret) if url and secret else None
+    def webhooks(self) -> tuple[Webhook, ...]:
+        first = of_variables(
+            self.text("TRANSCRIBER_WEBHOOK_URL"), self.secret("TRANSCRIBER_WEBHOOK_SECRET"), self.faults
+        )
+        path = self.text("TRANSCRIBER_CONFIG")
+        more = file.read(Path(path), self._values, self.faults) if path else []
+        found = more if first is None else [first, *more]
+        self.faults.extend(repeated_names(found))
+        return tuple(found)
 
     def finish(self) -> None:
         """Raises SettingsError if anything was wrong, unknown variables included."""
@@ -210,8 +202,7 @@ class _Reader:
             if name in LATER:
                 self.faults.append(f"{name} is not supported yet: unset it")
             elif name.startswith("TRANSCRIBER_") and name not in KNOWN:
-                near = difflib.get_close_matches(name, sorted(KNOWN - set(LATER)), n=1)
-                self.faults.append(f"{name} is unknown" + (f": did you mean {near[0]}?" if near else ""))
+                self.faults.append(f"{name} is unknown{did_you_mean(name, KNOWN - set(LATER))}")
         if self.faults:
             raise SettingsError(self.faults)
 
@@ -221,21 +212,3 @@ class _Reader:
         except ValueError:
             self.faults.append(f"{name} is {self._values[name]!r}: it must be {kind}")
             return default
-
-
-def _is_http_url(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        # httpx has rules of its own for names, and it is what makes the requests
-        return parts.scheme in {"http", "https"} and bool(httpx.URL(value).host) and (parts.port or 1) > 0
-    except (ValueError, httpx.InvalidURL):
-        return False
-
-
-def _is_webhook_secret(value: str) -> bool:
-    try:
-        return value.startswith("whsec_") and bool(
-            base64.b64decode(value.removeprefix("whsec_"), validate=True)
-        )
-    except (binascii.Error, ValueError):
-        return False

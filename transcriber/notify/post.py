@@ -1,0 +1,111 @@
+"""One attempt: the event signed and posted, and what came of it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+from standardwebhooks import Webhook as Signer
+
+from transcriber import __version__, log
+from transcriber.metrics import AttemptOutcome
+from transcriber.model import UnixMs
+from transcriber.settings import Webhook
+from transcriber.store.outbox import Event
+
+ATTEMPT_SECONDS = 15.0
+LONGEST_RETRY_AFTER_SECONDS = 300.0
+MAX_ANSWER_BYTES = 65_536  # read only to use the connection again
+MAX_ERROR = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of one attempt. `status` is None without an answer; `error` is for people, None where it was taken."""
+
+    outcome: AttemptOutcome
+    status: int | None = None
+    error: str | None = None
+    retry_after_seconds: float = 0.0
+
+
+class Post:
+    """Posts to one webhook."""
+
+    def __init__(self, *, webhook: Webhook, now: Callable[[], UnixMs]) -> None:
+        self._url = webhook.url
+        self._signers = [Signer(secret) for secret in webhook.secrets]
+        self._now = now
+
+    @staticmethod
+    def client(connections: int) -> httpx.AsyncClient:
+        # no bound on connections: a full pool waits for ever for those whose requests were cancelled by their time-out
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=connections)
+        return httpx.AsyncClient(limits=limits, timeout=httpx.Timeout(ATTEMPT_SECONDS), trust_env=False)
+
+    async def attempt(self, event: Event, client: httpx.AsyncClient) -> Attempt:
+        """Never raises for what a receiver does, or is."""
+        try:
+            request = client.build_request(
+                "POST", self._url, content=event.body.encode(), headers=self._headers(event)
+            )
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                response = await client.send(request, stream=True, follow_redirects=False)
+                try:
+                    await _read_some(response)
+                finally:
+                    await response.aclose()
+        except (TimeoutError, httpx.TimeoutException):
+            return Attempt("timeout", error=f"no whole answer within {ATTEMPT_SECONDS:.0f} s")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            return Attempt("unreachable", error=f"{type(error).__name__}: {error}"[:MAX_ERROR])
+        except Exception as error:  # noqa: BLE001 (whatever it is, the event waits for its next attempt)
+            log.error("webhook.crashed", error, webhook_id=event.webhook_id)
+            return Attempt("unreachable", error=f"failed unexpectedly: {type(error).__name__}")
+        if response.is_success:
+            return Attempt("taken", response.status_code)
+        return Attempt(
+            "refused",
+            response.status_code,
+            f"answered {response.status_code}",
+            _retry_after_seconds(response, self._now()),
+        )
+
+    def _headers(self, event: Event) -> dict[str, str]:
+        """Signed for this attempt: receivers refuse a signature that is minutes old."""
+        # an aware time in UTC: the library takes a local one for UTC
+        signed_at = datetime.fromtimestamp(self._now() // 1000, UTC)
+        signatures = [signer.sign(event.webhook_id, signed_at, event.body) for signer in self._signers]
+        return {
+            "content-type": "application/json",
+            "user-agent": f"transcriber/{__version__}",
+            "webhook-id": event.webhook_id,
+            "webhook-timestamp": str(int(signed_at.timestamp())),
+            "webhook-signature": " ".join(signatures),
+        }
+
+
+async def _read_some(response: httpx.Response) -> None:
+    size = 0
+    async for piece in response.aiter_raw():
+        size += len(piece)
+        if size > MAX_ANSWER_BYTES:
+            return
+
+
+def _retry_after_seconds(response: httpx.Response, now: UnixMs) -> float:
+    """What a 429 or 503 asks for, in seconds or as a date, up to a limit; 0 where that cannot be read."""
+    value = response.headers.get("retry-after", "").strip()
+    if response.status_code not in {429, 503} or not value:
+        return 0.0
+    if value.isascii() and value.isdigit():
+        return min(float(value), LONGEST_RETRY_AFTER_SECONDS)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    # a date without a zone is in GMT, as HTTP has it
+    seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now / 1000
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)
