@@ -155,7 +155,11 @@ def make_engine(settings: Settings) -> Engine:
     if settings.engine == "groq":
         from transcriber.speech.groq import GroqEngine  # noqa: PLC0415 (see above)
 
-        return GroqEngine(api_key=settings.groq_api_key, base_url=settings.groq_base_url)
+        return GroqEngine(
+            api_key=settings.groq_api_key,
+            base_url=settings.groq_base_url,
+            max_file_bytes=settings.groq_max_file_bytes,
+        )
     from transcriber.speech.local import LocalEngine  # noqa: PLC0415 (see above)
 
     return LocalEngine()

@@ -24,6 +24,7 @@ KNOWN = frozenset(
         *(f"{name}_FILE" for name in SECRETS),
         *LATER,
         "GROQ_BASE_URL",
+        "TRANSCRIBER_GROQ_MAX_FILE_BYTES",
         "TRANSCRIBER_CORS_ORIGINS",
         "TRANSCRIBER_DATA_DIR",
         "TRANSCRIBER_ENGINE",
@@ -56,6 +57,8 @@ class Settings:
     """GROQ_API_KEY. Needed by the groq engine only."""
     groq_base_url: str | None
     """GROQ_BASE_URL: scheme and host, without the path. Default: Groq's own."""
+    groq_max_file_bytes: int
+    """TRANSCRIBER_GROQ_MAX_FILE_BYTES: larger recordings are sent in parts; paid tiers take 100 MB. Default: 25000000."""
     webhook: Webhook | None
     """TRANSCRIBER_WEBHOOK_URL and TRANSCRIBER_WEBHOOK_SECRET. Unset: events are kept, and sent once both are set."""
     data_dir: Path
@@ -91,6 +94,7 @@ def parse(environment: Mapping[str, str]) -> Settings:
         engine=reader.engine(has_groq_key=bool(groq_api_key)),
         groq_api_key=groq_api_key,
         groq_base_url=reader.url("GROQ_BASE_URL") or None,
+        groq_max_file_bytes=reader.whole("TRANSCRIBER_GROQ_MAX_FILE_BYTES", 25_000_000, least=100_000),
         webhook=reader.webhook(),
         data_dir=Path(reader.text("TRANSCRIBER_DATA_DIR", "var/transcriber")),
         host=reader.text("TRANSCRIBER_HOST", "127.0.0.1"),

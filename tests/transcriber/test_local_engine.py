@@ -105,7 +105,7 @@ async def test_a_cancelled_transcription_ends_between_segments(engine: LocalEngi
 )
 def test_what_the_model_cannot_do_is_refused(engine: LocalEngine, options: Options, code: str) -> None:
     with pytest.raises(SpeechError) as caught:
-        engine.accept(Audio(AudioName("x"), "wav", 1), options)
+        engine.accept(options)
     assert caught.value.code == code
 
 

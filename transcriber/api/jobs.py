@@ -166,11 +166,11 @@ class Api:
 
     async def _judge(self, fields: Fields, form: Form, name: AudioName) -> Submission:
         try:
+            self._engine.accept(fields.options)
             extension = await asyncio.to_thread(audio.identify, self._recordings.path(name))
-            stored = Audio(name=name, extension=extension, size_bytes=form.file_bytes)
-            self._engine.accept(stored, fields.options)
         except SpeechError as error:
             raise RequestError(422, error.code, error.message) from error
+        stored = Audio(name=name, extension=extension, size_bytes=form.file_bytes)
         await asyncio.to_thread(self._recordings.keep, name)
         return Submission(
             job_id=fields.job_id,

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,10 +11,12 @@ from transcriber.backoff import Backoff
 from transcriber.errors import JobOverError, SpeechError
 from transcriber.metrics import Metrics, RunOutcome
 from transcriber.model import Assignment, Failure, JobId, Transcript
+from transcriber.queue.parts import Parts
 from transcriber.queue.progress import Gauge, reported
 from transcriber.speech import Engine, Recording
 from transcriber.store.recordings import Recordings
 from transcriber.store.work import Work
+from transcriber.threads import in_thread
 
 MAX_ATTEMPTS = 10  # with the backoff below: about nine minutes of an engine that is away
 BACKOFF = Backoff(first_seconds=1, longest_seconds=256)
@@ -47,6 +50,7 @@ class Runs:
     ) -> None:
         self._work = work
         self._engine = engine
+        self._parts = Parts(engine=engine, recordings=recordings, work=work)
         self._recordings = recordings
         self._metrics = metrics
         self._limits = limits
@@ -106,7 +110,9 @@ class Runs:
         ):
             try:
                 async with asyncio.timeout(limit):
-                    return await self._engine.transcribe(recording, assignment.options, gauge.advance)
+                    return await self._parts.transcribe(
+                        assignment.job.job_id, recording, assignment.options, gauge.advance
+                    )
             except TimeoutError as error:
                 raise SpeechError(
                     "engine_timeout", f"not done after {limit:.0f} s", retryable=True
@@ -114,13 +120,13 @@ class Runs:
 
     async def _measure(self, assignment: Assignment) -> Recording:
         path = self._recordings.path(assignment.audio.name)
-        stopped = False
+        stop = threading.Event()
+
+        def measure() -> float:
+            return audio.measure(path, max_seconds=self._limits.max_audio_seconds, stopped=stop.is_set)
+
         try:
-            seconds = await asyncio.to_thread(
-                audio.measure, path, max_seconds=self._limits.max_audio_seconds, stopped=lambda: stopped
-            )
+            seconds = await in_thread(measure, stop=stop)
         except FileNotFoundError as error:
             raise SpeechError("audio_gone", "the recording is no longer stored: send it again") from error
-        finally:
-            stopped = True
         return Recording(path=path, audio=assignment.audio, seconds=seconds)

@@ -16,7 +16,7 @@ from transcriber.model import (
     job_data,
     transcript_from_data,
 )
-from transcriber.store import rows
+from transcriber.store import parts, rows
 from transcriber.store.changes import Store, let_audio_go, record
 
 
@@ -91,7 +91,9 @@ class Jobs:
             row = rows.find(connection, job_id)
             if row is None:
                 return None
-            return self._create(connection, self._again(row, new_id), retry_of=job_id)
+            snapshot = self._create(connection, self._again(row, new_id), retry_of=job_id)
+            parts.copy(connection, job_id, new_id)
+            return snapshot
 
         snapshot = await self._store.database.transaction(work)
         self._store.written.set()
@@ -168,6 +170,7 @@ class Jobs:
         job = record(connection, states.delete(job), "deleted", now)
         rows.forget_transcript(connection, job.job_id)
         rows.forget_options(connection, job.job_id)
+        parts.forget(connection, job.job_id)
         return _snapshot(job), let_audio_go(connection, row)
 
 
