@@ -5,6 +5,7 @@ TranscriberError
 ├── StoreError         the database cannot be used: locked by another process, newer, unreadable
 ├── RequestError       the request cannot be taken: becomes a problem document
 ├── JobOverError       the state machine does not allow the step: the job is in a final state
+├── StoppedError       whoever waited for the work has gone: nobody hears of it
 └── SpeechError        transcription did not succeed: becomes the job's error, or another attempt
     └── AudioError     the recording itself is at fault: no attempt can change that
 """
@@ -38,6 +39,10 @@ class RequestError(TranscriberError):
 
 
 class JobOverError(TranscriberError):
+    pass
+
+
+class StoppedError(TranscriberError):
     pass
 
 

@@ -29,8 +29,8 @@ def cuts(
 ) -> Iterator[Cut]:
     """`source` from sample `start` on, part by part: for each, `target` is written anew, 16 kHz mono FLAC.
 
-    A part is as many whole windows as surely fit `max_bytes`, at least one. Raises AudioError, OSError, and
-    SpeechError once `stopped()`.
+    A part is as many whole windows as surely fit `max_bytes`, at least one. Raises AudioError, SpeechError if
+    `target` cannot be written, and StoppedError once `stopped()`.
     """
     longest = MAX_WINDOW_SECONDS * SAMPLE_RATE
     if max_bytes is not None:
@@ -38,33 +38,31 @@ def cuts(
     coming = windows(source, start=start, longest=longest, stopped=stopped)
     window = next(coming, None)
     while window is not None:
-        first = window.start
-        end, window = _write(target, window, coming, max_bytes, stopped)
-        yield Cut(first, end)
+        cut, window = _write(target, window, coming, max_bytes)
+        yield cut
 
 
 def _write(
-    target: Path,
-    window: Window,
-    coming: Iterator[Window],
-    max_bytes: int | None,
-    stopped: Callable[[], bool],
-) -> tuple[int, Window | None]:
-    """The sample at which the file ends, and the window that did not fit."""
-    later: Window | None = window
-    with av.open(str(target), "w", format="flac") as file:
-        stream = file.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
-        stream.format = "s16"
-        size = _HEADER_BYTES
-        while later is not None and (later is window or _fits(size, later, max_bytes)):
-            for packet in stream.encode(_frame(later, window.start)):
-                size += packet.size
-                file.mux(packet)
-            end, later = later.end, next(coming, None)
-            if stopped():
-                raise SpeechError("stopped", "the recording is no longer wanted", retryable=True)
-        file.mux(stream.encode(None))
-    return end, later
+    target: Path, first: Window, coming: Iterator[Window], max_bytes: int | None
+) -> tuple[Cut, Window | None]:
+    """What the file holds now, and the window that did not fit."""
+    size, end = _HEADER_BYTES, first.start
+    window: Window | None = first
+    try:
+        with av.open(str(target), "w", format="flac") as file:
+            stream = file.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
+            stream.format = "s16"
+            while window is not None and (window is first or _fits(size, window, max_bytes)):
+                packets = stream.encode(_frame(window, first.start))
+                size += sum(packet.size for packet in packets)
+                file.mux(packets)
+                end, window = window.end, next(coming, None)
+            file.mux(stream.encode(None))
+    except av.error.FFmpegError as error:
+        raise SpeechError(
+            "disk_full", f"the recording cannot be encoded: {error.strerror}", retryable=True
+        ) from error
+    return Cut(first.start, end), window
 
 
 def _fits(size: int, window: Window, max_bytes: int | None) -> bool:

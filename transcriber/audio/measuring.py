@@ -19,19 +19,17 @@ _LOST_SECONDS, _LOST_SHARE = 1.0, 0.05  # less is an encoder's padding
 
 
 def measure(path: Path, *, max_seconds: int, stopped: Callable[[], bool]) -> float:
-    """Seconds of sound that decode, to the millisecond: what headers say is often wrong. Returns early once `stopped()`.
+    """Seconds of sound that decode, to the millisecond: what headers say is often wrong.
 
-    Raises AudioError if it is truncated, longer than `max_seconds`, or does not decode.
+    Raises AudioError if it is truncated, longer than `max_seconds`, or does not decode; StoppedError once `stopped()`.
     """
     seconds = 0.0
     with opened(path) as container:
         promised = _promised_seconds(container, path)
-        for frame in frames(container):
+        for frame in frames(container, stopped=stopped):
             seconds += frame.samples / frame.sample_rate
             if seconds > max_seconds + 0.001:
                 raise AudioError("audio_too_long", f"the recording is longer than {max_seconds} s")
-            if stopped():
-                return seconds
     if seconds == 0:
         raise no_sound()
     _require_whole(seconds, promised, _riff_data(path))

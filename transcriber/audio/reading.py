@@ -1,13 +1,13 @@
 """Opens recordings by their content, never by their name: no playlist, no network, no other file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 
-from transcriber.errors import AudioError
+from transcriber.errors import AudioError, StoppedError
 
 # Demuxers that read one file and nothing else. FFmpeg's playlists (hls, concat, dash …) would follow addresses inside.
 FORMATS = "wav,w64,mp3,mov,mp4,m4a,3gp,3g2,mj2,ogg,matroska,webm,flac,aac,aiff,amr"
@@ -30,7 +30,7 @@ def identify(path: Path) -> str:
     if path.stat().st_size == 0:
         raise AudioError("empty", "the file is empty")
     with opened(path) as container:
-        for _ in frames(container):
+        for _ in frames(container, stopped=lambda: False):
             return _extension(container)
     raise no_sound()
 
@@ -64,8 +64,11 @@ def opened(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def frames(container: InputContainer) -> Iterator[av.AudioFrame]:
-    """What decodes of the first audio stream: a damaged packet is left out, as players do. Raises AudioError."""
+def frames(container: InputContainer, *, stopped: Callable[[], bool]) -> Iterator[av.AudioFrame]:
+    """What decodes of the first audio stream: a damaged packet is left out, as players do.
+
+    Raises AudioError, and StoppedError once `stopped()`.
+    """
     packets = container.demux(container.streams.audio[0])
     while True:
         try:
@@ -80,6 +83,8 @@ def frames(container: InputContainer) -> Iterator[av.AudioFrame]:
         for frame in decoded:
             if not _LEAST_RATE <= frame.sample_rate <= _MOST_RATE:
                 raise AudioError("not_decodable", f"nothing is recorded at {frame.sample_rate} Hz")
+            if stopped():
+                raise StoppedError
             yield frame
 
 

@@ -39,18 +39,15 @@ def windows(
     longest: int = MAX_WINDOW_SECONDS * SAMPLE_RATE,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Window]:
-    """The recording from sample `start` on, in pieces of at most `longest` samples; nothing more once `stopped()`.
+    """The recording from sample `start` on, in pieces of at most `longest` samples. Raises AudioError and StoppedError.
 
     Where they are cut depends on the recording and on `start` alone: from one cut on, the later ones are the same.
     """
     held: list[Samples] = []
     count = 0
-    for chunk in _from(start, _resampled(path)):
-        if stopped():
-            return
-        if len(chunk):
-            held.append(chunk)
-            count += len(chunk)
+    for chunk in _from(start, _resampled(path, stopped)):
+        held.append(chunk)
+        count += len(chunk)
         while count >= longest:
             joined = np.concatenate(held)
             cut = _quietest(joined[:longest])
@@ -61,19 +58,19 @@ def windows(
 
 
 def _from(start: int, chunks: Iterator[Samples]) -> Iterator[Samples]:
-    """Empty pieces instead of what is left out, so that whoever reads them can stop meanwhile."""
     position = 0
     for chunk in chunks:
-        yield chunk[max(0, start - position) :]
+        if position + len(chunk) > start:
+            yield chunk[max(0, start - position) :]
         position += len(chunk)
 
 
-def _resampled(path: Path) -> Iterator[Samples]:
+def _resampled(path: Path, stopped: Callable[[], bool]) -> Iterator[Samples]:
     """Pieces of about a second."""
     held: list[Samples] = []
     with opened(path) as container:
         try:
-            for piece in _converted(frames(container)):
+            for piece in _converted(frames(container, stopped=stopped)):
                 held.append(piece.to_ndarray()[0])
                 if sum(map(len, held)) >= SAMPLE_RATE:
                     yield np.concatenate(held)

@@ -14,7 +14,7 @@ import numpy as np
 from faster_whisper import WhisperModel
 
 from transcriber import audio
-from transcriber.errors import SpeechError
+from transcriber.errors import SpeechError, StoppedError
 from transcriber.model import Options, Segment, Transcript, Word
 from transcriber.speech import Progress, Recording, Takes
 from transcriber.threads import in_thread
@@ -121,7 +121,7 @@ def _transcribe(
 
 def _require_wanted(stop: threading.Event) -> None:
     if stop.is_set():
-        raise SpeechError("stopped", "the transcription was stopped", retryable=True)
+        raise StoppedError
 
 
 def _heard(model: WhisperModel, window: audio.Window, options: Options) -> Iterator[Any]:
