@@ -25,20 +25,6 @@ _OPEN_SECONDS = 10.0
 _LEAST_RATE, _MOST_RATE = 4_000, 768_000
 
 
-def identify(path: Path) -> str:
-    """The container's extension, once a first sound is decoded. Raises AudioError; reads little of the file."""
-    if path.stat().st_size == 0:
-        raise AudioError("empty", "the file is empty")
-    with opened(path) as container:
-        for _ in frames(container, stopped=lambda: False):
-            return _extension(container)
-    raise no_sound()
-
-
-def no_sound() -> AudioError:
-    return AudioError("no_audio", "the file has an audio stream, but no sound in it")
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
     """The file, with an audio stream in it. Raises AudioError if it is not audio, FileNotFoundError if it is gone."""
@@ -78,6 +64,8 @@ def frames(container: InputContainer, *, stopped: Callable[[], bool]) -> Iterato
             decoded = packet.decode()
         except av.error.EOFError:
             return
+        except av.error.PatchWelcomeError as error:
+            raise AudioError("not_decodable", "the sound changes in a way that cannot be followed") from error
         except av.error.FFmpegError:
             continue
         for frame in decoded:
@@ -105,8 +93,9 @@ def _require_known_sound(container: InputContainer) -> None:
         raise AudioError("not_audio", f"the sound is in a codec that is not known here: {context.name}")
 
 
-def _extension(container: InputContainer) -> str:
+def extension(container: InputContainer) -> str:
+    """The one under which engines know the container."""
     name = container.format.name.split(",")[0]
-    extension, codecs = _EXTENSIONS.get(name, (name, None))
+    usual, codecs = _EXTENSIONS.get(name, (name, None))
     known = codecs is None or container.streams.audio[0].codec_context.name in codecs
-    return extension if known else name
+    return usual if known else name

@@ -1,7 +1,8 @@
 """A recording as mono samples, piece by piece: memory does not grow with its length."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
 
 import av
@@ -69,30 +70,29 @@ def _resampled(path: Path, stopped: Callable[[], bool]) -> Iterator[Samples]:
     """Pieces of about a second."""
     held: list[Samples] = []
     with opened(path) as container:
-        try:
-            for piece in _converted(frames(container, stopped=stopped)):
-                held.append(piece.to_ndarray()[0])
-                if sum(map(len, held)) >= SAMPLE_RATE:
-                    yield np.concatenate(held)
-                    held = []
-        except (av.error.FFmpegError, ValueError) as error:
-            raise AudioError("not_decodable", "the sound is in a form that cannot be followed") from error
+        for piece in converted(frames(container, stopped=stopped)):
+            held.append(piece)
+            if sum(map(len, held)) >= SAMPLE_RATE:
+                yield np.concatenate(held)
+                held = []
     if held:
         yield np.concatenate(held)
 
 
-def _converted(sound: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-    """Each run of frames of one form has a resampler of its own: recordings that were put together change theirs."""
-    resampler, form = None, None
-    for frame in sound:
-        if resampler is None or form != (frame.sample_rate, frame.layout.name, frame.format.name):
-            if resampler is not None:
-                yield from resampler.resample(None)
-            resampler = AudioResampler("s16", "mono", SAMPLE_RATE)
-            form = (frame.sample_rate, frame.layout.name, frame.format.name)
-        yield from resampler.resample(frame)
-    if resampler is not None:
-        yield from resampler.resample(None)
+def converted(sound: Iterable[av.AudioFrame]) -> Iterator[Samples]:
+    """Mono samples at 16 kHz. Raises AudioError for what cannot be converted, such as a hundred channels.
+
+    Each run of frames of one form has a resampler of its own: recordings that were put together change theirs.
+    """
+    for _, run in groupby(sound, key=lambda frame: (frame.sample_rate, frame.layout.name, frame.format.name)):
+        resampler = AudioResampler("s16", "mono", SAMPLE_RATE)
+        for frame in chain(run, [None]):
+            try:
+                pieces = resampler.resample(frame)
+            except (av.error.FFmpegError, ValueError) as error:
+                raise AudioError("not_decodable", "the sound is in a form that cannot be followed") from error
+            for piece in pieces:
+                yield piece.to_ndarray()[0]
 
 
 def _quietest(samples: Samples) -> int:
