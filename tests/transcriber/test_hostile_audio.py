@@ -20,6 +20,8 @@ from tests.support.process import ROOT
 from tests.support.speech import wav
 from tests.support.webhook_receiver import WebhookReceiver
 from tests.transcriber.conftest import Api, environment_of, job_id, running
+from transcriber.audio import identify
+from transcriber.errors import AudioError
 
 
 def written(name: str) -> bytes:
@@ -178,6 +180,15 @@ def test_a_playlist_reaches_neither_the_network_nor_the_disk(
                 assert (response.status_code, response.json()["code"]) == (422, "not_audio")
         assert not opened()
     assert not called(listener)
+
+
+def test_a_playlist_is_not_followed_even_under_its_own_name(target: Path, tmp_path: Path) -> None:
+    with watched(target) as opened:
+        for name, content in hostile.playlists(str(target)).items():
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(AudioError):
+                identify(tmp_path / name)
+        assert not opened()
 
 
 def test_an_mp4_whose_sound_is_in_another_file_does_not_open_it(api: Api, target: Path) -> None:

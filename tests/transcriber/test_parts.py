@@ -2,7 +2,9 @@
 
 import io
 import sqlite3
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from importlib import resources
 from pathlib import Path
 
 import av
@@ -17,10 +19,29 @@ from tests.support.speech import RATE, samples, seconds_of_silence, wav
 from tests.support.waiting import eventually
 from tests.support.webhook_receiver import WebhookReceiver
 from tests.transcriber.conftest import Api, job_id
+from transcriber import states
 from transcriber.audio import cuts
-from transcriber.errors import SpeechError, StoppedError
-from transcriber.model import Part, Segment, Transcript, Word
-from transcriber.queue.parts import joined
+from transcriber.errors import JobOverError, SpeechError, StoppedError
+from transcriber.model import (
+    Assignment,
+    Audio,
+    JobId,
+    Options,
+    Part,
+    Segment,
+    Submission,
+    Transcript,
+    Word,
+    job_data,
+)
+from transcriber.queue.parts import Parts, joined
+from transcriber.speech import Recording
+from transcriber.speech.groq import GroqEngine
+from transcriber.store.changes import Store
+from transcriber.store.database import Database
+from transcriber.store.jobs import Jobs
+from transcriber.store.recordings import Recordings
+from transcriber.store.work import Work
 
 SMALL = "1000000"  # bytes, of which a window of half a minute surely fits
 SPOKEN = samples("jfk.wav") + seconds_of_silence(1)
@@ -226,3 +247,68 @@ def test_a_recording_in_a_container_that_groq_takes_goes_out_as_it_came(api: Api
     sound = encoded(FORMATS["ogg, Opus"], SPOKEN)
     api.until(api.post(sound).json()["jobId"], "completed")
     assert groq.asked[0].sound == sound
+
+
+class FullDisk(Recordings):
+    def free_bytes(self) -> int:
+        return 10_000_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    (tmp_path / "audio").mkdir()
+    database = Database(tmp_path)
+    yield Store(database, FullDisk(tmp_path / "audio"), lambda: 1_000)
+    database.close()
+
+
+async def in_hand(store: Store) -> Assignment:
+    name = store.recordings.new_name()
+    store.recordings.path(name).write_bytes(wav(SPOKEN))
+    stored = Audio(name, "aiff", 1)
+    await Jobs(store, max_queued=9).submit(Submission(JobId(job_id()), "ada", Options(), stored, "digest"))
+    assignment = await Work(store).claim()
+    assert assignment is not None
+    return assignment
+
+
+async def test_nothing_is_encoded_where_the_database_would_have_no_room_left(store: Store) -> None:
+    engine = GroqEngine(api_key="x", max_file_bytes=25_000_000)
+    assignment = await in_hand(store)
+    recording = Recording(store.recordings.path(assignment.audio.name), assignment.audio, 12.0)
+    parts = Parts(engine=engine, recordings=store.recordings, work=Work(store))
+    with pytest.raises(SpeechError) as caught:
+        await parts.transcribe(assignment.job.job_id, recording, Options(), lambda _: None)
+    assert (caught.value.code, caught.value.retryable) == ("disk_full", True)
+    await engine.close()
+
+
+async def test_no_part_is_kept_of_a_job_that_is_over(store: Store) -> None:
+    job = (await in_hand(store)).job
+    await Jobs(store, max_queued=9).cancel(job.job_id)
+    with pytest.raises(JobOverError):
+        await Work(store).keep_part(job.job_id, part(0, 1, "late"))
+    assert await Work(store).parts(job.job_id) == []
+
+
+async def test_parts_are_kept_of_jobs_that_are_older_than_their_table(tmp_path: Path) -> None:
+    (first, *_) = sorted(
+        (resources.files("transcriber.store") / "migrations").iterdir(), key=lambda file: file.name
+    )
+    with closing(sqlite3.connect(tmp_path / "transcriber.db")) as old:
+        old.executescript(f"{first.read_text()} PRAGMA user_version = 1;")
+        job = states.start(states.create(JobId(job_id()), "ada", 1), 2)
+        old.execute(
+            "INSERT INTO jobs (job_id, data, changed_at, digest, options, audio, extension, size_bytes)"
+            " VALUES (?, ?, 2, 'x', '{}', 'x', 'wav', 1)",
+            (job.job_id, job_data(job)),
+        )
+        old.commit()
+    database = Database(tmp_path)
+    try:
+        work = Work(Store(database, Recordings(tmp_path), lambda: 1_000))
+        await work.keep_part(job.job_id, part(60, 90, "two"))
+        await work.keep_part(job.job_id, part(0, 60, "one"))
+        assert [kept.transcript.text for kept in await work.parts(job.job_id)] == ["one", "two"]
+    finally:
+        database.close()
