@@ -84,6 +84,8 @@ ANSWERS = [
     (Answer(200, "<html>hello</html>", media_type="text/html"), "engine_unreadable", "again"),
     (Answer(200, '{"text": "cut'), "engine_unreadable", "again"),
     (Answer(200, ""), "engine_unreadable", "again"),
+    (Answer(200, "[" * 100_000), "engine_unreadable", "again"),
+    (Answer(200, f'{{"text": {"1" * 5_000}}}'), "engine_unreadable", "again"),
     (Answer(200, {}), "engine_unreadable", "again"),
     (Answer(200, {"text": None}), "engine_unreadable", "again"),
     (Answer(200, []), "engine_unreadable", "again"),
@@ -97,7 +99,7 @@ ANSWERS = [
             "engine_unreadable",
             "again",
         )
-        for time in ("NaN", "Infinity", "-1", "1e300", "null", "[]")
+        for time in ("NaN", "Infinity", "-1", "1e300", "1" * 400, "null", "[]")
     ),
     (Answer(held=True), "engine_timeout", "again"),
 ]

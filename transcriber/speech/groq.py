@@ -1,7 +1,6 @@
 """Groq's Whisper, over its official SDK."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ class GroqEngine:
             raise _too_slow() from error
         except groq.APIError as error:
             raise _speech_error(error) from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise _unreadable("is not JSON") from error
         transcript = _transcript(answer, recording, options)
         progress(recording.seconds)
@@ -166,7 +165,7 @@ def _transcript(answer: object, recording: Recording, options: Options) -> Trans
             if "word" in options.granularities
             else None,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _unreadable("has segments or words in an unknown form") from error
 
 
