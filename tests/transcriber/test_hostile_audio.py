@@ -17,10 +17,10 @@ from tests.support.groq_server import GroqServer
 from tests.support.hostile_audio import JFK, MP3, SPOKEN
 from tests.support.opened import watched
 from tests.support.process import ROOT
-from tests.support.speech import wav
+from tests.support.speech import RATE, wav
 from tests.support.webhook_receiver import WebhookReceiver
 from tests.transcriber.conftest import Api, environment_of, job_id, running
-from transcriber.audio import identify
+from transcriber.audio import identify, windows
 from transcriber.errors import AudioError
 
 
@@ -144,6 +144,14 @@ def test_what_is_only_odd_is_transcribed(api: Api, name: str) -> None:
     assert done["result"]["durationSeconds"] == pytest.approx(seconds, abs=0.3)
 
 
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_is_only_odd_reaches_an_engine_in_full(name: str, tmp_path: Path) -> None:
+    made, seconds = TAKEN[name]
+    (tmp_path / "neutral").write_bytes(made())
+    heard = sum(len(window.samples) for window in windows(tmp_path / "neutral"))
+    assert heard / RATE == pytest.approx(seconds, abs=0.3)
+
+
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     path = tmp_path / "target.mp3"
@@ -214,7 +222,7 @@ def test_these_files_do_reach_others_where_nobody_minds(tmp_path: Path, target: 
 PEAK = """
 import sys
 from pathlib import Path
-from transcriber.audio import identify
+from transcriber.audio import identify, windows
 
 def peak_mb():
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
