@@ -146,9 +146,7 @@ def _fetcher(settings: Settings, parts: _Parts, resolve: Resolve) -> Fetcher:
 def _runs(settings: Settings, parts: _Parts, fetcher: Fetcher, backoff: Backoff) -> Runs:
     return Runs(
         work=parts.work,
-        fetching=Fetching(
-            work=parts.work, fetcher=fetcher, engine=parts.engine, recordings=parts.store.recordings
-        ),
+        fetching=Fetching(work=parts.work, fetcher=fetcher, recordings=parts.store.recordings),
         engine=parts.engine,
         recordings=parts.store.recordings,
         metrics=parts.metrics,
@@ -227,7 +225,11 @@ def make_engine(settings: Settings) -> Engine:
     if settings.engine == "groq":
         from transcriber.speech.groq import GroqEngine  # noqa: PLC0415 (see above)
 
-        return GroqEngine(api_key=settings.groq_api_key, base_url=settings.groq_base_url)
+        return GroqEngine(
+            api_key=settings.groq_api_key,
+            base_url=settings.groq_base_url,
+            max_file_bytes=settings.groq_max_file_bytes,
+        )
     from transcriber.speech.local import LocalEngine  # noqa: PLC0415 (see above)
 
     return LocalEngine()

@@ -5,6 +5,7 @@ TranscriberError
 ├── StoreError         the database cannot be used: locked by another process, newer, unreadable
 ├── RequestError       the request cannot be taken: becomes a problem document
 ├── JobOverError       the state machine does not allow the step: the job is in a final state
+├── StoppedError       whoever waited for the work has gone: nobody hears of it
 └── SpeechError        transcription did not succeed: becomes the job's error, or another attempt
     └── AudioError     the recording itself is at fault: no attempt can change that
 """
@@ -41,17 +42,31 @@ class JobOverError(TranscriberError):
     pass
 
 
+class StoppedError(TranscriberError):
+    pass
+
+
 class SpeechError(TranscriberError):
-    """`retryable`: another attempt may succeed, not before `retry_after_seconds` if that is given."""
+    """`retryable`: another attempt may succeed, not before `retry_after_seconds` if that is given.
+
+    `pauses_engine`: until then no other job can succeed either.
+    """
 
     def __init__(
-        self, code: str, message: str, *, retryable: bool = False, retry_after_seconds: float | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after_seconds: float | None = None,
+        pauses_engine: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retryable = retryable
         self.retry_after_seconds = retry_after_seconds
+        self.pauses_engine = pauses_engine
 
 
 class AudioError(SpeechError):

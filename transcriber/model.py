@@ -50,6 +50,15 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What was heard from sample `start` of a recording at 16 kHz up to `end`; its times count from `start`."""
+
+    start: int
+    end: int
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A transcript as it travels in a job: `segments` is None where they were too many or too large."""
 

@@ -49,8 +49,12 @@ class Asked:
     fields: list[tuple[str, str]]
     filename: str
     media_type: str
-    size: int
+    sound: bytes
     authorization: str
+
+    @property
+    def size(self) -> int:
+        return len(self.sound)
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class GroqServer:
                     fields=[(name, value) for name, value in form.multi_items() if isinstance(value, str)],
                     filename=file.filename or "",
                     media_type=file.content_type or "",
-                    size=len(await file.read()),
+                    sound=await file.read(),
                     authorization=request.headers.get("authorization", ""),
                 )
             )

@@ -6,6 +6,12 @@ from pathlib import Path
 
 DATA = Path(__file__).parent.parent / "data"
 RATE = 16_000
+SAID = {
+    "jfk.wav": "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.",
+    "jfk.mp3": "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.",
+    "austen-0870.wav": "and mister john dashwood had then leisure to consider how much there might be prudently in his power to do for them",
+    "austen-0880.wav": "he was not an ill disposed young man",
+}
 
 
 def samples(name: str) -> bytes:

@@ -30,7 +30,6 @@ from transcriber.model import Audio, AudioName, AudioUrl, Failure, JobId, Option
 from transcriber.queue.fetching import Fetching
 from transcriber.queue.run import MAX_ATTEMPTS
 from transcriber.results import fit
-from transcriber.speech.groq import GroqEngine
 from transcriber.store import rows
 
 SIGNED = "a-signature-never-to-be-shown"
@@ -364,13 +363,12 @@ async def test_a_disk_that_is_full_ends_the_attempt_and_leaves_nothing(bench: Be
         free_bytes=lambda: 10**12,
         now=bench.clock,
     )
-    engine = GroqEngine(api_key="x", base_url="http://127.0.0.1:9")
-    fetching = Fetching(work=bench.work, fetcher=fetcher, engine=engine, recordings=bench.recordings)
+    fetching = Fetching(work=bench.work, fetcher=fetcher, recordings=bench.recordings)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(SOUND) // 2, hard))
     try:
         with pytest.raises(SpeechError, match="no room") as caught:
-            await fetching.run(JobId(job_id()), AudioUrl(host.url + PATH), Options())
+            await fetching.run(JobId(job_id()), AudioUrl(host.url + PATH))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (caught.value.code, caught.value.retryable) == ("disk_full", True)

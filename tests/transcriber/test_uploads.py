@@ -1,81 +1,13 @@
-import os
 import socket
-import struct
-import zlib
 
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from tests.support.groq_server import GroqServer
-from tests.support.live_server import live_server
-from tests.support.speech import wav
 from tests.support.waiting import eventually
-from tests.support.webhook_receiver import WebhookReceiver
 from tests.transcriber.conftest import DATA, Api, job_id
 
 JFK = (DATA / "jfk.wav").read_bytes()
 MP3 = (DATA / "jfk.mp3").read_bytes()
-
-
-def png() -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0\0")) + chunk(b"IEND", b"")
-
-
-@pytest.mark.parametrize(
-    ("audio", "name", "code"),
-    [
-        pytest.param(b"", "speech.wav", "empty", id="empty"),
-        pytest.param(os.urandom(5000), "speech.wav", "not_audio", id="random"),
-        pytest.param(b"hello world\n" * 100, "speech.mp3", "not_audio", id="text"),
-        pytest.param(png(), "speech.wav", "not_audio", id="png"),
-        pytest.param(wav(), "speech.wav", "no_audio", id="header only"),
-        pytest.param(JFK[:30], "speech.wav", "not_audio", id="half a header"),
-        pytest.param(b"ffconcat version 1.0\nfile /etc/passwd\n", "x.ffconcat", "not_audio", id="ffconcat"),
-        pytest.param(b"<MPD></MPD>", "x.mpd", "not_audio", id="dash"),
-    ],
-)
-def test_what_is_no_speech_is_refused_before_a_job_exists(
-    shared_api: Api, receiver: WebhookReceiver, audio: bytes, name: str, code: str
-) -> None:
-    identity = job_id()
-    response = shared_api.post(audio, name=name, job_id=identity)
-    assert response.status_code == 422
-    assert response.json()["code"] == code
-    assert shared_api.http.get(f"/v1/jobs/{identity}").status_code == 404
-    assert shared_api.recordings() == []
-    assert receiver.received == []
-
-
-@pytest.mark.parametrize("name", ["x.m3u8", "speech.mp3", "../../x.m3u8"])
-def test_a_playlist_reaches_neither_the_network_nor_the_disk(shared_api: Api, name: str) -> None:
-    asked = []
-
-    async def serve(request: Request) -> Response:
-        asked.append(request.url.path)
-        return Response(MP3, media_type="audio/mpeg")
-
-    with live_server(Starlette(routes=[Route("/{path:path}", serve)])) as url:
-        for target in (f"{url}/x.mp3", f"file://{DATA / 'jfk.mp3'}", str(DATA / "jfk.mp3")):
-            playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:11\n#EXTINF:11,\n{target}\n#EXT-X-ENDLIST\n".encode()
-            assert shared_api.post(playlist, name=name).status_code == 422
-    assert asked == []
-
-
-@pytest.mark.parametrize("audio", [JFK[: len(JFK) // 2], MP3[: len(MP3) // 2]], ids=["wav", "mp3"])
-def test_a_recording_that_was_cut_off_ends_as_failed(api: Api, groq: GroqServer, audio: bytes) -> None:
-    identity = job_id()
-    assert api.post(audio, job_id=identity).status_code == 202
-    failed = api.until(identity, "failed", "completed")
-    assert failed["error"]["code"] == "audio_truncated"
-    assert failed["timestamps"]["completedAt"] is not None
-    assert groq.asked == []
 
 
 def test_the_container_is_judged_by_content_whatever_the_name(api: Api, groq: GroqServer) -> None:

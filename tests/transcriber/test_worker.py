@@ -27,7 +27,7 @@ def test_an_engine_that_crashes_ends_the_job_and_not_the_queue(
     environment: dict[str, str], groq: GroqServer
 ) -> None:
     settings = parse(environment)
-    app = build(settings, engine=CrashingEngine(api_key=KEY, base_url=groq.url))
+    app = build(settings, engine=CrashingEngine(api_key=KEY, base_url=groq.url, max_file_bytes=25_000_000))
     with live_server(app) as url, httpx.Client(base_url=url) as http:
         api = Api(http, settings.data_dir)
         for _ in range(2):

@@ -11,7 +11,7 @@ from transcriber import audio, log
 from transcriber.errors import RequestError, SpeechError
 from transcriber.intake.submission import Fields
 from transcriber.intake.upload import MAX_OVERHEAD_BYTES, Form, read_form, too_large
-from transcriber.model import Audio, AudioName, Submission
+from transcriber.model import Audio, AudioName, Options, Submission
 from transcriber.speech import Engine
 from transcriber.store.jobs import Jobs, Snapshot
 from transcriber.store.recordings import MIN_FREE_BYTES, Recordings, is_full
@@ -58,7 +58,8 @@ class Receiving:
         try:
             form = await self._read(request, name)
             fields = fields_of(form, allow_private_urls=self._allow_private_urls)
-            source = fields.audio_url or await self._judge(fields, form, name)
+            self._accept(fields.options)
+            source = fields.audio_url or await self._judge(form, name)
         except BaseException as error:
             self._recordings.remove(name)
             if is_full(error):
@@ -74,15 +75,19 @@ class Receiving:
             digest=fields.digest(),
         )
 
-    async def _judge(self, fields: Fields, form: Form, name: AudioName) -> Audio:
+    def _accept(self, options: Options) -> None:
+        try:
+            self._engine.accept(options)
+        except SpeechError as error:
+            raise RequestError(422, error.code, error.message) from error
+
+    async def _judge(self, form: Form, name: AudioName) -> Audio:
         try:
             extension = await asyncio.to_thread(audio.identify, self._recordings.path(name))
-            stored = Audio(name=name, extension=extension, size_bytes=form.file_bytes)
-            self._engine.accept(stored, fields.options)
         except SpeechError as error:
             raise RequestError(422, error.code, error.message) from error
         await asyncio.to_thread(self._recordings.keep, name)
-        return stored
+        return Audio(name=name, extension=extension, size_bytes=form.file_bytes)
 
     async def _read(self, request: Request, name: AudioName) -> Form:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,10 +12,12 @@ from transcriber.errors import JobOverError, SpeechError
 from transcriber.metrics import Metrics, RunOutcome
 from transcriber.model import Assignment, Audio, AudioUrl, Failure, JobId, Options, Transcript
 from transcriber.queue.fetching import Fetching
+from transcriber.queue.parts import Parts
 from transcriber.queue.progress import Gauge, reported
 from transcriber.speech import Engine, Recording
 from transcriber.store.recordings import Recordings
 from transcriber.store.work import Work
+from transcriber.threads import in_thread
 
 MAX_ATTEMPTS = 10  # with the backoff below: about nine minutes of an engine that is away
 BACKOFF = Backoff(first_seconds=1, longest_seconds=256)
@@ -50,6 +53,7 @@ class Runs:
         self._work = work
         self._fetching = fetching
         self._engine = engine
+        self._parts = Parts(engine=engine, recordings=recordings, work=work)
         self._recordings = recordings
         self._metrics = metrics
         self._limits = limits
@@ -62,7 +66,7 @@ class Runs:
         try:
             self._require_left(assignment.attempt)
             if isinstance(assignment.audio, AudioUrl):
-                await self._fetching.run(job_id, assignment.audio, assignment.options)
+                await self._fetching.run(job_id, assignment.audio)
                 return "fetched"
             transcript = await self._transcribe(job_id, assignment.audio, assignment.options, over)
             result = await asyncio.to_thread(results.fit, transcript, self._transcript_url(job_id))
@@ -117,7 +121,7 @@ class Runs:
         ):
             try:
                 async with asyncio.timeout(limit):
-                    return await self._engine.transcribe(recording, options, gauge.advance)
+                    return await self._parts.transcribe(job_id, recording, options, gauge.advance)
             except TimeoutError as error:
                 raise SpeechError(
                     "engine_timeout", f"not done after {limit:.0f} s", retryable=True
@@ -125,13 +129,13 @@ class Runs:
 
     async def _measure(self, stored: Audio) -> Recording:
         path = self._recordings.path(stored.name)
-        stopped = False
+        stop = threading.Event()
+
+        def measure() -> float:
+            return audio.measure(path, max_seconds=self._limits.max_audio_seconds, stopped=stop.is_set)
+
         try:
-            seconds = await asyncio.to_thread(
-                audio.measure, path, max_seconds=self._limits.max_audio_seconds, stopped=lambda: stopped
-            )
+            seconds = await in_thread(measure, stop=stop)
         except FileNotFoundError as error:
             raise SpeechError("audio_gone", "the recording is no longer stored: send it again") from error
-        finally:
-            stopped = True
         return Recording(path=path, audio=stored, seconds=seconds)

@@ -29,6 +29,7 @@ KNOWN = frozenset(
         "TRANSCRIBER_ENGINE",
         "TRANSCRIBER_EVENT_DAYS",
         "TRANSCRIBER_FETCH_SECONDS",
+        "TRANSCRIBER_GROQ_MAX_FILE_BYTES",
         "TRANSCRIBER_HOST",
         "TRANSCRIBER_MAX_AUDIO_SECONDS",
         "TRANSCRIBER_MAX_QUEUED_JOBS",
@@ -50,6 +51,8 @@ class Settings:
     """GROQ_API_KEY. Needed by the groq engine only."""
     groq_base_url: str | None
     """GROQ_BASE_URL: scheme and host, without the path. Default: Groq's own."""
+    groq_max_file_bytes: int
+    """TRANSCRIBER_GROQ_MAX_FILE_BYTES: larger recordings are sent in parts; paid tiers take 100 MB. Default: 25000000."""
     webhooks: tuple[Webhook, ...]
     """TRANSCRIBER_WEBHOOK_URL and TRANSCRIBER_WEBHOOK_SECRET, called `default`; then the `[[webhooks]]` of the TOML file
     that TRANSCRIBER_CONFIG names. None: events are kept, and sent once there is one."""
@@ -93,6 +96,7 @@ def parse(environment: Mapping[str, str]) -> Settings:
         engine=reader.engine(has_groq_key=bool(groq_api_key)),
         groq_api_key=groq_api_key,
         groq_base_url=reader.url("GROQ_BASE_URL") or None,
+        groq_max_file_bytes=reader.whole("TRANSCRIBER_GROQ_MAX_FILE_BYTES", 25_000_000, least=100_000),
         webhooks=reader.webhooks(),
         event_days=reader.whole("TRANSCRIBER_EVENT_DAYS", 7, least=0, most=3_650),
         data_dir=Path(reader.text("TRANSCRIBER_DATA_DIR", "var/transcriber")),

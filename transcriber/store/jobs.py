@@ -17,7 +17,7 @@ from transcriber.model import (
     job_data,
     transcript_from_data,
 )
-from transcriber.store import rows
+from transcriber.store import parts, rows
 from transcriber.store.changes import Store, let_audio_go, record
 
 
@@ -102,7 +102,9 @@ class Jobs:
                 return None
             known = rows.find(connection, new_id)
             if known is None:
-                return self._create(connection, self._again(row, new_id), retry_of=job_id)
+                snapshot = self._create(connection, self._again(row, new_id), retry_of=job_id)
+                parts.copy(connection, job_id, new_id)
+                return snapshot
             if known.retry_of != job_id:
                 raise _id_reused(new_id)
             return Snapshot(known.job.status, known.data)
@@ -179,6 +181,7 @@ class Jobs:
         rows.forget_transcript(connection, job.job_id)
         rows.forget_options(connection, job.job_id)
         rows.forget_audio_url(connection, job.job_id)
+        parts.forget(connection, job.job_id)
         return _snapshot(job), let_audio_go(connection, row)
 
 

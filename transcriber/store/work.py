@@ -12,12 +12,13 @@ from transcriber.model import (
     AudioName,
     Failure,
     JobId,
+    Part,
     Result,
     Transcript,
     UnixMs,
     transcript_data,
 )
-from transcriber.store import rows
+from transcriber.store import parts, rows
 from transcriber.store.changes import Store, let_audio_go, record
 
 
@@ -62,6 +63,20 @@ class Work:
 
         await self._store.change(job_id, work)
 
+    async def parts(self, job_id: JobId) -> list[Part]:
+        """What earlier attempts heard already, from the start of the recording without a gap."""
+        return await self._store.database.transaction(lambda connection: parts.of(connection, job_id))
+
+    async def keep_part(self, job_id: JobId, part: Part) -> None:
+        """Raises JobOverError if the job is over."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            if _existing(connection, job_id).job.status in OVER:
+                raise JobOverError(f"job {job_id} is over: nothing more is kept of it")
+            parts.keep(connection, job_id, part)
+
+        await self._store.database.transaction(work)
+
     async def complete(self, job_id: JobId, transcript: Transcript, result: Result) -> None:
         """Keeps the transcript and lets the audio go. Raises JobOverError if the job is over."""
 
@@ -70,6 +85,7 @@ class Work:
             now = self._store.moment(row)
             record(connection, states.complete(row.job, result, now), "completed", now)
             rows.keep_transcript(connection, job_id, transcript_data(transcript))
+            parts.forget(connection, job_id)
             return let_audio_go(connection, row)
 
         self._store.drop(await self._store.change(job_id, work))
