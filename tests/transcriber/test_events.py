@@ -13,7 +13,7 @@ from transcriber.model import Audio, Failure, JobId, Options, Submission, Transc
 from transcriber.notify.pruning import DAY_MS, Pruning
 from transcriber.results import fit
 from transcriber.store import history as kept
-from transcriber.store.changes import Store
+from transcriber.store.changes import Notice, Store
 from transcriber.store.database import Database
 from transcriber.store.history import Filter, History, Record
 from transcriber.store.jobs import Jobs
@@ -410,6 +410,14 @@ async def test_with_no_days_an_event_is_forgotten_when_the_last_webhook_has_take
     await post.take(B)
     assert await post.events() == []
     post.database.close()
+
+
+def test_whoever_listens_hears_although_another_heard_before() -> None:
+    notice = Notice()
+    first, second = notice.listen(), notice.listen()
+    notice.set()
+    first.clear()
+    assert second.is_set()
 
 
 def old_database(folder: Path, *, tried: bool) -> None:
