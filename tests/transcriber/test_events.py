@@ -13,7 +13,7 @@ from transcriber.model import Audio, Failure, JobId, Options, Submission, Transc
 from transcriber.notify.pruning import DAY_MS, Pruning
 from transcriber.results import fit
 from transcriber.store import history as kept
-from transcriber.store.changes import Store
+from transcriber.store.changes import Notice, Store
 from transcriber.store.database import Database
 from transcriber.store.history import Filter, History, Record
 from transcriber.store.jobs import Jobs
@@ -268,10 +268,11 @@ async def test_a_replay_is_for_those_who_want_the_event_or_those_named(post: Pos
         await post.history.replay(queued.webhook_id, [A, C])
     assert await post.history.replay("msg_unknown", None) is None
     await post.take(A)
+    await post.history.replay(queued.webhook_id, [A])
     await post.configure(b=["*.completed"])
     with pytest.raises(RequestError, match="no configured webhook wants"):
         await post.history.replay(queued.webhook_id, None)
-    assert await post.events(state="waiting") == []
+    assert await post.waiting() == {A: 1, B: 0}
 
 
 async def test_many_are_replayed_by_job_webhook_and_time(post: Post) -> None:
@@ -410,6 +411,14 @@ async def test_with_no_days_an_event_is_forgotten_when_the_last_webhook_has_take
     await post.take(B)
     assert await post.events() == []
     post.database.close()
+
+
+def test_whoever_listens_hears_although_another_heard_before() -> None:
+    notice = Notice()
+    first, second = notice.listen(), notice.listen()
+    notice.set()
+    first.clear()
+    assert second.is_set()
 
 
 def old_database(folder: Path, *, tried: bool) -> None:

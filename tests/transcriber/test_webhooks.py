@@ -175,7 +175,7 @@ def test_an_hour_of_another_time_zone_does_not_matter_to_a_signature(
 class Sender:
     """A notifier over a real store and receiver, whose clocks the test moves."""
 
-    def __init__(self, post: Post, receiver: WebhookReceiver, seconds: float) -> None:
+    def __init__(self, post: Post, receiver: WebhookReceiver, backoff: Backoff) -> None:
         self.post = post
         self.receiver = receiver
         self.written = asyncio.Event()
@@ -189,7 +189,7 @@ class Sender:
             metrics=Metrics(),
             now=lambda: post.ms,
             chance=lambda: 0.5,
-            backoff=Backoff(first_seconds=seconds, longest_seconds=seconds),
+            backoff=backoff,
             monotonic=lambda: self.elapsed,
         )
 
@@ -220,11 +220,11 @@ class Sender:
 @pytest.fixture
 def sending(tmp_path: Path, receiver: WebhookReceiver):
     @asynccontextmanager
-    async def sending(*, backoff_seconds: float, jobs: int) -> AsyncIterator[Sender]:
+    async def sending(backoff: Backoff, *, jobs: int) -> AsyncIterator[Sender]:
         """With so many jobs of one event each, all failing at their first attempt if the receiver's answers say so."""
         post = Post(tmp_path)
         await post.configure(DEFAULT)
-        sender = Sender(post, receiver, backoff_seconds)
+        sender = Sender(post, receiver, backoff)
         for _ in range(jobs):
             await post.submit()
         sender.start()
@@ -242,20 +242,22 @@ async def test_a_webhook_that_is_away_is_asked_once_at_a_time_and_gets_everythin
     sending, receiver: WebhookReceiver
 ) -> None:
     receiver.answers.extend([(500, {})] * 7)
-    async with sending(backoff_seconds=60, jobs=6) as sender:
-        await sender.has_sent(6)
-        sender.advance(61)
-        await sender.has_sent(7)
-        sender.advance(61)
-        await sender.has_sent(13)
-        assert len(receiver.taken()) == 6
+    async with sending(Backoff(first_seconds=10, longest_seconds=1_000), jobs=3) as sender:
+        await sender.has_sent(3)
+        sender.advance(11)
+        await sender.has_sent(6)  # away: each waits 20 s, and the receiver is asked in 10 s at the earliest
+        sender.advance(21)
+        await sender.has_sent(7)  # the one that asked waits 40 s, the receiver is asked in 20 s
+        sender.advance(21)
+        await sender.has_sent(10)
+        assert len(receiver.taken()) == 3
 
 
 async def test_a_receiver_that_asks_for_quiet_hears_nothing_until_then(
     sending, receiver: WebhookReceiver
 ) -> None:
     for form in ("seconds", "date"):
-        async with sending(backoff_seconds=1, jobs=1) as sender:
+        async with sending(Backoff(1, 1), jobs=1) as sender:
             receiver.reset()
             at = datetime.fromtimestamp(sender.began + 100, UTC)
             receiver.answers.append(
@@ -273,7 +275,7 @@ async def test_a_clock_that_is_set_back_does_not_keep_an_event_waiting(
     sending, receiver: WebhookReceiver
 ) -> None:
     receiver.answers.append((500, {}))
-    async with sending(backoff_seconds=30, jobs=1) as sender:
+    async with sending(Backoff(30, 30), jobs=1) as sender:
         await sender.has_sent(1)
         sender.post.ms -= 1_000_000
         # signed with the wrong time, it is refused: but it is sent
@@ -285,7 +287,7 @@ async def test_a_clock_that_is_set_back_does_not_keep_an_event_waiting(
 
 async def test_an_attempt_whose_record_fails_is_made_again(sending, receiver: WebhookReceiver) -> None:
     receiver.holding = True
-    async with sending(backoff_seconds=1, jobs=1) as sender:
+    async with sending(Backoff(1, 1), jobs=1) as sender:
         await sender.until(lambda: receiver.arrived == 1)
         await sender.post.database.transaction(
             lambda db: db.execute(

@@ -33,13 +33,17 @@ def address(
     positions: Collection[int],
     now: UnixMs,
     names: Collection[WebhookName] | None = None,
-) -> None:
-    """The events wait for each configured webhook that wants their type, or for those of `names`; again if taken."""
+) -> int:
+    """The events wait for each configured webhook that wants their type, or for those of `names`; again if taken.
+
+    Returns the number of deliveries that this makes.
+    """
     listed = json.dumps(list(positions))
-    _add_deliveries(connection, listed, None if names is None else json.dumps(list(names)))
+    number = _add_deliveries(connection, listed, None if names is None else json.dumps(list(names)))
     _wait(connection, listed)
     _line_up(connection, listed)
     settle(connection, positions, now)
+    return number
 
 
 def settle(connection: sqlite3.Connection, positions: Collection[int], now: UnixMs) -> None:
@@ -81,8 +85,8 @@ def _body(job: Job, step: Step, now: UnixMs) -> str:
     return f'{{"type":"{event_type(step)}","timestamp":"{moment}","data":{job_data(job)}}}'
 
 
-def _add_deliveries(connection: sqlite3.Connection, positions: str, names: str | None) -> None:
-    connection.execute(
+def _add_deliveries(connection: sqlite3.Connection, positions: str, names: str | None) -> int:
+    cursor = connection.execute(
         "INSERT INTO deliveries (event, webhook, job_id)"
         " SELECT position, name, job_id FROM events JOIN webhooks ON configured = 1"
         " WHERE position IN (SELECT value FROM json_each(:positions))"
@@ -92,6 +96,7 @@ def _add_deliveries(connection: sqlite3.Connection, positions: str, names: str |
         " ON CONFLICT (event, webhook) DO UPDATE SET taken_at = NULL",
         {"positions": positions, "names": names},
     )
+    return cursor.rowcount
 
 
 def _wait(connection: sqlite3.Connection, positions: str) -> None:

@@ -91,8 +91,10 @@ class History:
             _require_body(found[0])
             for name in names or ():
                 _require_configured(connection, name)
-            events.address(connection, [found[0].position], self._store.now(), names)
-            return _require_waiting(_known(connection, webhook_id))
+            if not events.address(connection, [found[0].position], self._store.now(), names):
+                raise _unwanted()
+            again = _find(connection, webhook_id)
+            return None if again is None else again[0]
 
         record = await self._store.database.transaction(work)
         self._store.written.set()
@@ -260,17 +262,10 @@ def _require_body(record: Record) -> None:
         )
 
 
-def _known(connection: sqlite3.Connection, webhook_id: str) -> Record | None:
-    found = _find(connection, webhook_id)
-    return None if found is None else found[0]
-
-
-def _require_waiting(record: Record | None) -> Record | None:
-    if record is None or all(delivery.taken_at is not None for delivery in record.deliveries):
-        raise RequestError(
-            409, "no_webhook", "no configured webhook wants this event: name one in webhooks, or configure it"
-        )
-    return record
+def _unwanted() -> RequestError:
+    return RequestError(
+        409, "no_webhook", "no configured webhook wants this event: name one in webhooks, or configure it"
+    )
 
 
 def _too_many() -> RequestError:
