@@ -86,6 +86,7 @@ def test_every_example_is_one_of_its_schema(document):
 
 def test_the_examples_are_found():
     assert len(list(examples(DOCUMENTS["gateway"]))) >= 8
+    assert len(list(examples(DOCUMENTS["transcriber"]))) >= 4
 
 
 @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)

@@ -68,7 +68,7 @@ def error(status: int, message: str = "said Groq", **headers: str) -> Answer:
 
 
 class GroqServer:
-    """Takes the answers in their order, then succeeds for ever."""
+    """Answers by the recording's size where `by_size` knows it, else takes the answers in their order, then succeeds for ever."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -79,6 +79,7 @@ class GroqServer:
     def reset(self) -> None:
         """As if new: for servers that serve many tests."""
         self.answers: deque[Answer] = deque()
+        self.by_size: dict[int, Answer] = {}
         self.asked: list[Asked] = []
         self.answered: list[Answered] = []
         self.held: deque[threading.Event] = deque()
@@ -105,7 +106,9 @@ class GroqServer:
                     authorization=request.headers.get("authorization", ""),
                 )
             )
-        answer = self.answers.popleft() if self.answers else Answer()
+        answer = self.by_size.get(self.asked[-1].size) or (
+            self.answers.popleft() if self.answers else Answer()
+        )
         if answer.held:
             await self._until_released(request)
         body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
