@@ -69,7 +69,7 @@ def serve(settings: Settings) -> int:
         listener = _listen(settings)
     except OSError as error:
         return _refuse(
-            f"{settings.host}:{settings.port} cannot be listened on: {error}: set TRANSCRIBER_PORT"
+            f"{settings.host}:{settings.port} cannot be listened on: {error}: set TRANSCRIBER_HOST or TRANSCRIBER_PORT"
         )
     url = _url(listener)
     with listener:
