@@ -158,7 +158,9 @@ class Visit(linked().as_state_machine()):
 
     def before_call(self, case):
         if isinstance(case.body, dict) and "file" in case.body:
-            case.body["file"] = RECORDINGS[zlib.crc32(repr(case.body).encode()) % len(RECORDINGS)]
+            # the other routes that take a recording answer when its job is over
+            recordings = RECORDINGS if case.path == "/v1/jobs" else [HEARD]
+            case.body["file"] = recordings[zlib.crc32(repr(case.body).encode()) % len(recordings)]
 
     def get_call_kwargs(self, case):  # noqa: ARG002 (Schemathesis's signature)
         return {"base_url": str(self.http.base_url), "headers": {"authorization": f"Bearer {API_KEY}"}}
@@ -168,7 +170,7 @@ class Visit(linked().as_state_machine()):
         if response.status_code < 300:
             self.succeeded.add(case.operation.definition.raw["operationId"])
         if response.status_code == 202 and case.path == "/v1/jobs":
-            unfinished = {"queued"} if case.body["file"] is LATER else {"queued", "processing"}
+            unfinished = {"queued"} if case.body.get("file") is LATER else {"queued", "processing"}
             job = response.headers["location"][0]
             eventually(lambda: self.http.get(job).json()["status"] not in unfinished)
 

@@ -52,7 +52,7 @@ class Asked:
     size: int
     authorization: str
     at: float
-    """Unix seconds, when all of it had come."""
+    """A monotonic time: when all of it was there."""
 
     def value(self, name: str) -> str:
         """Of the form's only field with this name. Raises StopIteration if there is none."""
@@ -110,7 +110,7 @@ class GroqServer:
                 media_type=file.content_type or "",
                 size=len(await file.read()),
                 authorization=request.headers.get("authorization", ""),
-                at=time.time(),
+                at=time.monotonic(),
             )
         self.asked.append(asked)
         answer = self.by_size.get(asked.size) or (self.answers.popleft() if self.answers else Answer())

@@ -162,7 +162,7 @@ def _until_announced(receiver: WebhookReceiver, step: str, jobs: int) -> dict[st
 def _done(answered: Answered, arrived: dict[str, Received]) -> Done:
     webhook = arrived[answered.asked.value("prompt")]
     times = webhook.data["timestamps"]
-    engine_ms = (answered.at - answered.asked.at) * 1000
+    engine_ms = (answered.monotonic - answered.asked.at) * 1000
     return Done(
         beside_engine=times["completedAt"] - times["startedAt"] - engine_ms,
         to_webhook=(webhook.at - answered.monotonic) * 1000,
