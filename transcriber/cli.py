@@ -21,11 +21,26 @@ from transcriber.settings import Settings, parse
 # Requests under way may end; then the worker has 5 s: together well under the 10 s that containers are given.
 REQUEST_STOP_SECONDS = 3
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared with, not bound)
+EPILOG = """\
+Settings are environment variables; docs/transcriber.md has all of them. Those to begin with:
+  GROQ_API_KEY                  Groq transcribes; unset: Whisper tiny.en on this machine, English only
+  TRANSCRIBER_WEBHOOK_URL       where events go; unset: they are kept
+  TRANSCRIBER_WEBHOOK_SECRET    whsec_ and base64: what signs them
+  TRANSCRIBER_DATA_DIR          database and recordings; unset: var/transcriber
+  TRANSCRIBER_PORT              unset: 8000
+
+When it runs: curl -F file=@speech.mp3 http://127.0.0.1:8000/v1/jobs
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 1 if the settings or the data folder cannot be used."""
-    parser = argparse.ArgumentParser(prog="transcriber", description="A transcription API with webhooks.")
+    parser = argparse.ArgumentParser(
+        prog="transcriber",
+        description="A transcription API with webhooks.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="run the API; settings come from the environment")
@@ -59,7 +74,7 @@ def serve(settings: Settings) -> int:
         listener = _listen(settings)
     except OSError as error:
         return _refuse(
-            f"{settings.host}:{settings.port} cannot be listened on: {error}: set TRANSCRIBER_PORT"
+            f"{settings.host}:{settings.port} cannot be listened on: {error}: set TRANSCRIBER_HOST or TRANSCRIBER_PORT"
         )
     url, stopping = _url(listener), asyncio.Event()
     with listener:

@@ -18,6 +18,8 @@ from tests.bench.figures import (
     page_requests,
     processor,
     pruning,
+    queue,
+    speech,
     stored,
     sustained,
     verify,
@@ -44,6 +46,8 @@ FIGURES: dict[str, Callable[[Place], Figure]] = {
     "consistency": consistency.measure,
     "page-latency": page_latency.measure,
     "page-requests": page_requests.measure,
+    "queue": queue.measure,
+    "speech": speech.measure,
 }
 
 

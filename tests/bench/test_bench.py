@@ -19,7 +19,7 @@ CORRECTNESS = {"repeated or out of order", "lost or out of order", "dead letters
 """What holds however small the run and however slow the machine."""
 
 
-@pytest.mark.parametrize("name", ["sustained", "backlog", "outage", "processor"])
+@pytest.mark.parametrize("name", ["sustained", "backlog", "outage", "processor", "queue", "speech"])
 def test_a_bench_runs_and_nothing_is_lost_repeated_or_out_of_order(name: str, tmp_path: Path) -> None:
     with Processes() as processes:
         figure = FIGURES[name](Place(tmp_path, processes, TINY))

@@ -64,6 +64,20 @@ def test_the_transcriber_has_the_routes_of_its_document_and_no_others(transcribe
     assert served(transcriber_routes) == documented(DOCUMENTS["transcriber"])
 
 
+@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_no_comma_in_a_text_without_quotes_made_a_key_of_its_second_half(document):
+    assert list(keys_without_a_value(document)) == []
+
+
+def keys_without_a_value(node):
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, item in items:
+        if item is None and isinstance(node, dict):
+            yield key
+        if isinstance(item, dict | list) and key not in ("example", "examples"):
+            yield from keys_without_a_value(item)
+
+
 def documented(document):
     return {
         (method, path)
@@ -86,6 +100,7 @@ def test_every_example_is_one_of_its_schema(document):
 
 def test_the_examples_are_found():
     assert len(list(examples(DOCUMENTS["gateway"]))) >= 8
+    assert len(list(examples(DOCUMENTS["transcriber"]))) >= 4
 
 
 @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)

@@ -51,6 +51,12 @@ class Asked:
     media_type: str
     sound: bytes
     authorization: str
+    at: float
+    """A monotonic time: when all of it was there."""
+
+    def value(self, name: str) -> str:
+        """Of the form's only field with this name. Raises StopIteration if there is none."""
+        return next(value for field, value in self.fields if field == name)
 
     @property
     def size(self) -> int:
@@ -59,8 +65,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answered:
-    """When an answer went out, by two clocks, in seconds."""
+    """To whom an answer went out, and when, by two clocks, in seconds."""
 
+    asked: Asked
     at: float
     monotonic: float
 
@@ -72,7 +79,7 @@ def error(status: int, message: str = "said Groq", **headers: str) -> Answer:
 
 
 class GroqServer:
-    """Takes the answers in their order, then succeeds for ever."""
+    """Answers by the recording's size where `by_size` knows it, else takes the answers in their order, then succeeds for ever."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -83,6 +90,7 @@ class GroqServer:
     def reset(self) -> None:
         """As if new: for servers that serve many tests."""
         self.answers: deque[Answer] = deque()
+        self.by_size: dict[int, Answer] = {}
         self.asked: list[Asked] = []
         self.answered: list[Answered] = []
         self.held: deque[threading.Event] = deque()
@@ -100,20 +108,20 @@ class GroqServer:
         async with request.form() as form:
             file = form["file"]
             assert isinstance(file, UploadFile)
-            self.asked.append(
-                Asked(
-                    fields=[(name, value) for name, value in form.multi_items() if isinstance(value, str)],
-                    filename=file.filename or "",
-                    media_type=file.content_type or "",
-                    sound=await file.read(),
-                    authorization=request.headers.get("authorization", ""),
-                )
+            asked = Asked(
+                fields=[(name, value) for name, value in form.multi_items() if isinstance(value, str)],
+                filename=file.filename or "",
+                media_type=file.content_type or "",
+                sound=await file.read(),
+                authorization=request.headers.get("authorization", ""),
+                at=time.monotonic(),
             )
-        answer = self.answers.popleft() if self.answers else Answer()
+        self.asked.append(asked)
+        answer = self.by_size.get(asked.size) or (self.answers.popleft() if self.answers else Answer())
         if answer.held:
             await self._until_released(request)
         body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-        self.answered.append(Answered(at=time.time(), monotonic=time.monotonic()))
+        self.answered.append(Answered(asked, at=time.time(), monotonic=time.monotonic()))
         return Response(body, answer.status, dict(answer.headers), answer.media_type)
 
     async def _until_released(self, request: Request) -> None:

@@ -26,6 +26,7 @@ def live_server(app: ASGIApp) -> Iterator[str]:
         lifespan="on",
         log_config=None,
         access_log=False,
+        server_header=False,
         timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)

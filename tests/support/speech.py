@@ -12,6 +12,8 @@ SAID = {
     "austen-0870.wav": "and mister john dashwood had then leisure to consider how much there might be prudently in his power to do for them",
     "austen-0880.wav": "he was not an ill disposed young man",
 }
+"""What is said in the samples."""
+ONCE = ("jfk.wav", "austen-0870.wav", "austen-0880.wav")
 
 
 def samples(name: str) -> bytes:
@@ -37,5 +39,9 @@ def wav(*pieces: bytes) -> bytes:
 
 def speech(*, times: int) -> bytes:
     """All three samples, 21 s, so many times."""
-    once = [samples(name) for name in ("jfk.wav", "austen-0870.wav", "austen-0880.wav")]
-    return wav(*once * times)
+    return wav(*[samples(name) for name in ONCE] * times)
+
+
+def said(*, times: int) -> str:
+    """What is said in `speech`."""
+    return " ".join([SAID[name] for name in ONCE] * times)

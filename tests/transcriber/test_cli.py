@@ -76,6 +76,7 @@ def test_a_port_or_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         done = run("serve", TRANSCRIBER_PORT=port, TRANSCRIBER_DATA_DIR=str(tmp_path))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "cannot be listened on" in done.stderr
+    assert "TRANSCRIBER_HOST or TRANSCRIBER_PORT" in done.stderr
     (tmp_path / "file").write_text("")
     done = run("serve", TRANSCRIBER_PORT="0", TRANSCRIBER_DATA_DIR=str(tmp_path / "file"))
     assert done.returncode == 1

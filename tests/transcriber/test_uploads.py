@@ -47,6 +47,12 @@ def test_a_form_without_a_file_is_refused(shared_api: Api) -> None:
     assert only_fields.json()["code"] == "no_file"
 
 
+def test_a_recording_in_a_field_of_another_name_is_told_the_right_one(shared_api: Api) -> None:
+    answer = shared_api.http.post("/v1/jobs", files={"audio": (DATA / "jfk.wav").read_bytes()})
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+    assert "goes in the field file" in answer.json()["detail"]
+
+
 def test_an_upload_over_the_limit_is_refused_by_its_announced_and_by_its_real_size(start) -> None:
     api = start(TRANSCRIBER_MAX_UPLOAD_BYTES="100000")
     assert api.post().status_code == 413

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from transcriber.api import page
 from transcriber.metrics import Metrics
 from transcriber.model import UnixMs
 from transcriber.store.jobs import Jobs
@@ -45,6 +46,7 @@ class Ops:
             Route("/metrics", self.metrics, methods=["GET"]),
             Route("/openapi.yaml", self.openapi_yaml, methods=["GET"]),
             Route("/openapi.json", self.openapi_json, methods=["GET"]),
+            Route("/docs", self.docs, methods=["GET"]),
         ]
 
     async def health(self, _: Request) -> Response:
@@ -72,6 +74,11 @@ class Ops:
     async def openapi_json(self, _: Request) -> Response:
         document = yaml.safe_load(await asyncio.to_thread(_openapi))
         return Response(json.dumps(document), media_type="application/json")
+
+    async def docs(self, _: Request) -> Response:
+        text = await asyncio.to_thread(lambda: page.render(yaml.safe_load(_openapi())))
+        policy = "default-src 'none'; style-src 'unsafe-inline'"
+        return Response(text, media_type="text/html", headers={"Content-Security-Policy": policy})
 
     async def _store_fault(self) -> str | None:
         try:

@@ -152,7 +152,12 @@ class _Parts:
     def data(self, data: bytes, start: int, end: int) -> None:
         if self._name != "file":
             self._value += data[start:end]
-            self._bound(self._value, MAX_FIELD_BYTES, f"the field {self._name}")
+            self._bound(
+                self._value,
+                MAX_FIELD_BYTES,
+                f"the field {self._name}",
+                advice=": a recording goes in the field file",
+            )
             return
         self._file_bytes = (self._file_bytes or 0) + end - start
         if self._file_bytes > self.max_file_bytes:
@@ -166,9 +171,9 @@ class _Parts:
     def finish(self) -> None:
         self._finished = True
 
-    def _bound(self, value: bytearray, limit: int, what: str) -> None:
+    def _bound(self, value: bytearray, limit: int, what: str, *, advice: str = "") -> None:
         if len(value) > limit:
-            raise RequestError(400, "malformed", f"{what} is longer than {limit} bytes")
+            raise RequestError(400, "malformed", f"{what} is longer than {limit} bytes{advice}")
 
 
 def too_large(max_file_bytes: int) -> RequestError:

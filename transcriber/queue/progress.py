@@ -28,18 +28,19 @@ class Gauge:
 async def reported(
     work: Work, job_id: JobId, gauge: Gauge, *, least_seconds: float, over: Callable[[JobId], None]
 ) -> AsyncIterator[None]:
-    """Inside, each new whole per cent becomes an event, `least_seconds` apart; `over` hears of a job that ended meanwhile."""
+    """Inside, progress becomes events, `least_seconds` apart; `over` hears of a job that ended meanwhile."""
 
     async def report() -> None:
         while True:
             await gauge.moved.wait()
+            # The pause is first: a run that ends within it tells its end at once, and not that it was about to.
+            await asyncio.sleep(least_seconds)
             gauge.moved.clear()
             try:
                 await work.progress(job_id, gauge.percent)
             except JobOverError:
                 over(job_id)
                 return
-            await asyncio.sleep(least_seconds)
 
     reporter = asyncio.create_task(report(), name=f"progress of {job_id}")
     try:

@@ -132,6 +132,15 @@ class _Reader:
         return self._values.get(name, default)
 
     def secret(self, name: str) -> str:
+        """What a header can carry: other characters would fail, or differ, at every request."""
+        value = self._secret(name)
+        if not (value.isascii() and value.isprintable()):
+            self.faults.append(
+                f"{name} has characters other than printable ASCII: copy it again, or choose another"
+            )
+        return value
+
+    def _secret(self, name: str) -> str:
         """From the variable, or from the file that NAME_FILE names."""
         file = self.text(f"{name}_FILE")
         if not file:
