@@ -25,6 +25,8 @@ from transcriber.metrics import Metrics
 from transcriber.model import JobId, UnixMs
 from transcriber.notify import Notifier
 from transcriber.queue import run
+from transcriber.queue.keeping import Keeper
+from transcriber.queue.pace import Pace
 from transcriber.queue.run import Limits, Runs
 from transcriber.queue.worker import Worker
 from transcriber.settings import Settings, Webhook
@@ -34,6 +36,7 @@ from transcriber.store.database import Database
 from transcriber.store.jobs import Jobs
 from transcriber.store.outbox import Outbox
 from transcriber.store.recordings import Recordings
+from transcriber.store.retention import Retention
 from transcriber.store.work import Work
 
 STOP_SECONDS = 5.0
@@ -53,12 +56,16 @@ def build(
     engine: Engine | None = None,
     now: Callable[[], UnixMs] = wall_clock,
     run_backoff: Backoff = run.BACKOFF,
+    max_attempts: int = run.MAX_ATTEMPTS,
     webhook_backoff: Backoff = notify.BACKOFF,
 ) -> Starlette:
     """The application, owning the data folder from now on. Raises StoreError if it cannot."""
     parts = _assemble(settings, engine or make_engine(settings), now)
-    runner = _worker(settings, parts, run_backoff)
-    services: list[Service] = [runner.run]
+    limits = Limits(
+        settings.max_audio_seconds, settings.progress_seconds, run_backoff, max_attempts=max_attempts
+    )
+    runner = _worker(settings, parts, limits)
+    services: list[Service] = [runner.run, _keeper(settings, parts).run]
     if settings.webhook is None:
         log.warning(
             "webhook.unset", advice="events are kept and not sent: set TRANSCRIBER_WEBHOOK_URL and _SECRET"
@@ -69,7 +76,7 @@ def build(
         routes=[*_api(settings, parts, runner).routes(), *_ops(parts, runner).routes()],
         middleware=_middleware(settings),
         exception_handlers={
-            RequestError: on_request_error,
+            RequestError: on_request_error(parts.metrics),
             HTTPException: on_http_exception,
             sqlite3.Error: on_store_error,
             Exception: on_crash,
@@ -97,23 +104,40 @@ def _assemble(settings: Settings, engine: Engine, now: Callable[[], UnixMs]) -> 
         engine=engine,
         store=store,
         jobs=Jobs(store, max_queued=settings.max_queued_jobs),
-        work=Work(store),
+        work=Work(store, engine=engine.name),
         outbox=Outbox(database=store.database, now=now),
         metrics=Metrics(),
     )
 
 
-def _worker(settings: Settings, parts: _Parts, backoff: Backoff) -> Worker:
+def _worker(settings: Settings, parts: _Parts, limits: Limits) -> Worker:
+    pace = Pace(backoff=limits.backoff, chance=random.random)
+    parts.metrics.watch_pause(engine=parts.engine.name, seconds_left=pace.seconds_left)
     runs = Runs(
         work=parts.work,
         engine=parts.engine,
         recordings=parts.store.recordings,
         metrics=parts.metrics,
-        limits=Limits(settings.max_audio_seconds, settings.progress_seconds, backoff),
+        pace=pace,
+        limits=limits,
         transcript_url=_transcript_url(settings.public_url),
         chance=random.random,
+        now=parts.store.now,
     )
-    return Worker(work=parts.work, runs=runs, engine=parts.engine, metrics=parts.metrics, now=parts.store.now)
+    return Worker(
+        work=parts.work,
+        runs=runs,
+        engine=parts.engine,
+        pace=pace,
+        metrics=parts.metrics,
+        now=parts.store.now,
+    )
+
+
+def _keeper(settings: Settings, parts: _Parts) -> Keeper:
+    return Keeper(
+        retention=Retention(parts.store), retention_days=settings.retention_days, now=parts.store.now
+    )
 
 
 def _notifier(webhook: Webhook, parts: _Parts, backoff: Backoff) -> Notifier:
@@ -144,6 +168,7 @@ def _ops(parts: _Parts, runner: Worker) -> Ops:
         jobs=parts.jobs,
         outbox=parts.outbox,
         recordings=parts.store.recordings,
+        database=parts.store.database,
         metrics=parts.metrics,
         engine_fault=lambda: runner.fault,
         now=parts.store.now,

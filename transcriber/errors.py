@@ -42,16 +42,26 @@ class JobOverError(TranscriberError):
 
 
 class SpeechError(TranscriberError):
-    """`retryable`: another attempt may succeed, not before `retry_after_seconds` if that is given."""
+    """`retryable`: another attempt may succeed, not before `retry_after_seconds` if that is given.
+
+    `pauses_engine`: neither will any other job's until then, and it is not this job's fault.
+    """
 
     def __init__(
-        self, code: str, message: str, *, retryable: bool = False, retry_after_seconds: float | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after_seconds: float | None = None,
+        pauses_engine: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retryable = retryable
         self.retry_after_seconds = retry_after_seconds
+        self.pauses_engine = pauses_engine
 
 
 class AudioError(SpeechError):

@@ -17,7 +17,7 @@ EngineName = Literal["groq", "local"]
 T = TypeVar("T")
 
 SECRETS = ("GROQ_API_KEY", "TRANSCRIBER_API_KEY", "TRANSCRIBER_WEBHOOK_SECRET")
-LATER = ("TRANSCRIBER_CONFIG", "TRANSCRIBER_RETENTION_DAYS")
+LATER = ("TRANSCRIBER_CONFIG",)
 KNOWN = frozenset(
     {
         *SECRETS,
@@ -35,6 +35,7 @@ KNOWN = frozenset(
         "TRANSCRIBER_PROGRESS_SECONDS",
         "TRANSCRIBER_PUBLIC_URL",
         "TRANSCRIBER_REQUIRE_KEY",
+        "TRANSCRIBER_RETENTION_DAYS",
         "TRANSCRIBER_WEBHOOK_URL",
     }
 )
@@ -80,6 +81,8 @@ class Settings:
     """TRANSCRIBER_MAX_QUEUED_JOBS: more are refused with 429. Default: 1000."""
     progress_seconds: float
     """TRANSCRIBER_PROGRESS_SECONDS: least time between two progress events of a job. Default: 1."""
+    retention_days: int
+    """TRANSCRIBER_RETENTION_DAYS: jobs that ended before are deleted, as by DELETE; 0 keeps them for ever. Default: 30."""
 
 
 def parse(environment: Mapping[str, str]) -> Settings:
@@ -103,6 +106,7 @@ def parse(environment: Mapping[str, str]) -> Settings:
         max_audio_seconds=reader.whole("TRANSCRIBER_MAX_AUDIO_SECONDS", 14_400, least=1),
         max_queued_jobs=reader.whole("TRANSCRIBER_MAX_QUEUED_JOBS", 1_000, least=1),
         progress_seconds=reader.number("TRANSCRIBER_PROGRESS_SECONDS", 1.0),
+        retention_days=reader.whole("TRANSCRIBER_RETENTION_DAYS", 30, least=0, most=36_500),
     )
     if settings.engine == "groq" and not groq_api_key:
         reader.faults.append("TRANSCRIBER_ENGINE is groq, but GROQ_API_KEY is not set: set it, or use local")

@@ -40,7 +40,7 @@ class Bench:
         self.database = Database(folder)
         store = Store(self.database, self.recordings, self.clock)
         self.jobs = Jobs(store, max_queued=100)
-        self.work = Work(store)
+        self.work = Work(store, engine="bench")
         self.outbox = Outbox(database=self.database, now=self.clock)
 
     async def submit(self) -> JobId:
@@ -192,7 +192,7 @@ async def test_a_job_that_was_given_back_keeps_its_first_start_and_sends_nothing
     await bench.send_all()
     before = await bench.data(identity)
     bench.clock.ms += 5_000
-    await bench.work.give_back(identity)
+    await bench.work.give_all_back()
     again = await bench.work.claim()
     assert again is not None
     assert again.attempt == 1

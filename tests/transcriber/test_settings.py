@@ -58,7 +58,7 @@ def test_groq_is_the_engine_where_its_key_is_set() -> None:
         ("TRANSCRIBER_WEBHOOK_SECRET", "", "TRANSCRIBER_WEBHOOK_SECRET is not"),
         ("TRANSCRIBER_API_KEY_FILE", "/nowhere/at/all", "cannot be read"),
         ("TRANSCRIBER_CONFIG", "x.toml", "not supported yet"),
-        ("TRANSCRIBER_RETENTION_DAYS", "30", "not supported yet"),
+        ("TRANSCRIBER_RETENTION_DAYS", "-1", "from 0 to 36500"),
         ("TRANSCRIBER_WEBHOK_URL", "https://x.example", "did you mean TRANSCRIBER_WEBHOOK_URL?"),
         ("TRANSCRIBER_XYZZY_PLUGH", "1", "is unknown"),
     ],

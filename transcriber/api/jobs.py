@@ -17,7 +17,17 @@ from transcriber import audio, log, results
 from transcriber.errors import RequestError, SpeechError
 from transcriber.intake.submission import Fields, is_job_id, new_job_id
 from transcriber.intake.upload import MAX_OVERHEAD_BYTES, Form, read_form, too_large
-from transcriber.model import OVER, STATUSES, Audio, AudioName, JobId, Status, Submission, transcript_data
+from transcriber.model import (
+    OVER,
+    STATUSES,
+    Audio,
+    AudioName,
+    JobId,
+    Status,
+    Submission,
+    attempts_data,
+    transcript_data,
+)
 from transcriber.speech import Engine
 from transcriber.store.jobs import Jobs, Snapshot
 from transcriber.store.recordings import Recordings
@@ -63,6 +73,7 @@ class Api:
             Route("/v1/jobs", self.page, methods=["GET"]),
             Route("/v1/jobs/{job_id}", self.get, methods=["GET"]),
             Route("/v1/jobs/{job_id}", self.delete, methods=["DELETE"]),
+            Route("/v1/jobs/{job_id}/attempts", self.attempts, methods=["GET"]),
             Route("/v1/jobs/{job_id}/transcript", self.transcript, methods=["GET"]),
             Route("/v1/jobs/{job_id}/cancel", self.cancel, methods=["POST"]),
             Route("/v1/jobs/{job_id}/retry", self.retry, methods=["POST"]),
@@ -90,6 +101,14 @@ class Api:
         if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return _json(snapshot.data, headers=headers)
+
+    async def attempts(self, request: Request) -> Response:
+        self._authorize(request)
+        job_id = _job_id(request)
+        attempts = await self._jobs.attempts(job_id)
+        if attempts is None:
+            raise _unknown(job_id)
+        return _json(attempts_data(attempts))
 
     async def transcript(self, request: Request) -> Response:
         self._authorize(request)

@@ -2,7 +2,7 @@
 
 import http
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.routing import Match, Route
 
 from transcriber import log
 from transcriber.errors import RequestError
+from transcriber.metrics import Metrics
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -31,10 +32,14 @@ def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | No
     )
 
 
-async def on_request_error(_: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestError):
-        raise error
-    return problem(error.status, error.code, error.detail, error.headers)
+def on_request_error(metrics: Metrics) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(_: Request, error: Exception) -> Response:
+        if not isinstance(error, RequestError):
+            raise error
+        metrics.refused(error.code)
+        return problem(error.status, error.code, error.detail, error.headers)
+
+    return answer
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from transcriber import log
 from transcriber.errors import JobOverError, SpeechError
-from transcriber.metrics import Metrics, RunOutcome
-from transcriber.model import Assignment, JobId, UnixMs
-from transcriber.queue.run import Runs
+from transcriber.metrics import Metrics
+from transcriber.model import Assignment, Failure, JobId, UnixMs
+from transcriber.queue.pace import Pace
+from transcriber.queue.run import Ended, Runs
 from transcriber.speech import Engine
 from transcriber.store.work import Work
 
@@ -18,11 +19,19 @@ STORE_PAUSE_SECONDS = 1.0
 
 class Worker:
     def __init__(
-        self, *, work: Work, runs: Runs, engine: Engine, metrics: Metrics, now: Callable[[], UnixMs]
+        self,
+        *,
+        work: Work,
+        runs: Runs,
+        engine: Engine,
+        pace: Pace,
+        metrics: Metrics,
+        now: Callable[[], UnixMs],
     ) -> None:
         self._work = work
         self._runs = runs
         self._engine = engine
+        self._pace = pace
         self._metrics = metrics
         self._now = now
         self._running: dict[JobId, asyncio.Task[None]] = {}
@@ -35,6 +44,7 @@ class Worker:
         """
         if not await self._prepare():
             return
+        await self._go_on_pausing()
         slots = asyncio.Semaphore(self._engine.concurrency)
         try:
             while True:
@@ -43,7 +53,11 @@ class Worker:
         finally:
             for task in self._running.values():
                 task.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
+            try:
+                # also one whose claim was on its way to the disk when this was cancelled
+                await self._work.give_all_back()
+            finally:
+                await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     def stop(self, job_id: JobId) -> None:
         """Ends the run of a job that is over; nothing happens if it is not running."""
@@ -66,12 +80,22 @@ class Worker:
         )
         return True
 
+    async def _go_on_pausing(self) -> None:
+        """A rate limit does not end because this process was started again."""
+        if seconds := await self._work.pause_seconds():
+            self._pace.pause(seconds)
+
     async def _next(self) -> Assignment:
         while True:
+            await self._pace.free()
             self._work.queued.clear()
-            if assignment := await self._work.claim():
-                return assignment
-            await self._wait_for_work()
+            try:
+                if assignment := await self._work.claim():
+                    return assignment
+                await self._wait_for_work()
+            except sqlite3.Error as error:
+                log.error("store.failed", error)
+                await asyncio.sleep(STORE_PAUSE_SECONDS)
 
     async def _wait_for_work(self) -> None:
         due = await self._work.next_due_at()
@@ -96,29 +120,46 @@ class Worker:
     async def _run(self, assignment: Assignment) -> None:
         job_id, began = assignment.job.job_id, time.monotonic()
         log.info("job.started", job_id=job_id, attempt=assignment.attempt, engine=self._engine.name)
-        outcome: RunOutcome = "stopped"
+        ended = Ended("stopped")
         try:
-            outcome = await self._runs.attempt(assignment, over=self.stop)
+            ended = await self._runs.attempt(assignment, over=self.stop)
         except JobOverError:
             pass  # cancelled or deleted meanwhile: whoever did that has told
-        except asyncio.CancelledError:
-            await self._work.give_back(job_id)
-            raise
         except sqlite3.Error as error:
             log.error("store.failed", error, job_id=job_id)
-            await self._postpone_at_last(job_id)
+            ended = await self._postpone_at_last(job_id)
         finally:
             duration = time.monotonic() - began
-            self._metrics.ran(engine=self._engine.name, outcome=outcome, duration_seconds=duration)
-            log.info(f"job.{outcome}", job_id=job_id, duration_ms=round(duration * 1000))
+            self._metrics.ran(engine=self._engine.name, outcome=ended.outcome, duration_seconds=duration)
+            _tell(job_id, ended, duration)
 
-    async def _postpone_at_last(self, job_id: JobId) -> None:
+    async def _postpone_at_last(self, job_id: JobId) -> Ended:
         """Until the store works again: a job that stayed in hand would be processing for ever."""
+        error = SpeechError("store_unavailable", "the result could not be stored", retryable=True)
         while True:
             await asyncio.sleep(STORE_PAUSE_SECONDS)
             try:
-                await self._work.postpone(job_id, 0)
-            except sqlite3.Error as error:
-                log.error("store.failed", error, job_id=job_id)
+                await self._work.postpone(job_id, Failure(error.code, error.message), 0)
+            except JobOverError:
+                return Ended("stopped")
+            except sqlite3.Error as failed:
+                log.error("store.failed", failed, job_id=job_id)
             else:
-                return
+                return Ended("postponed", error, 0.0)
+
+
+def _tell(job_id: JobId, ended: Ended, duration_seconds: float) -> None:
+    """One line for a run, with all that there is to know of its end."""
+    duration_ms = round(duration_seconds * 1000)
+    if ended.error is None:
+        log.info(f"job.{ended.outcome}", job_id=job_id, duration_ms=duration_ms)
+        return
+    delay = {} if ended.delay_seconds is None else {"delay_seconds": round(ended.delay_seconds, 3)}
+    log.warning(
+        f"job.{ended.outcome}",
+        job_id=job_id,
+        duration_ms=duration_ms,
+        code=ended.error.code,
+        reason=ended.error.message,
+        **delay,
+    )

@@ -118,6 +118,7 @@ def _status_error(error: groq.APIStatusError) -> SpeechError:
             message,
             retryable=True,
             retry_after_seconds=_seconds(error.response.headers.get("retry-after")),
+            pauses_engine=status == 429,
         )
     return SpeechError(_FINAL_CODES.get(status, "engine_refused"), message)
 

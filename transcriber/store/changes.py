@@ -5,8 +5,9 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from transcriber.model import AudioName, Job, Step, UnixMs
-from transcriber.store import outbox, rows
+from transcriber import states
+from transcriber.model import OVER, AttemptOutcome, AudioName, FinalStep, Job, Step, UnixMs
+from transcriber.store import attempts, outbox, rows
 from transcriber.store.database import Database
 from transcriber.store.recordings import Recordings
 
@@ -35,6 +36,26 @@ def record(connection: sqlite3.Connection, job: Job, step: Step, now: UnixMs) ->
     numbered = outbox.append(connection, job, step, now)
     rows.update(connection, numbered, now)
     return numbered
+
+
+def finish(connection: sqlite3.Connection, job: Job, step: FinalStep, now: UnixMs) -> Job:
+    """The job as stored with its last event but its deletion; nobody has it in hand any more."""
+    outcome: AttemptOutcome = "stopped" if step == "cancelled" else step
+    attempts.end(connection, job.job_id, outcome, now, failure=job.error)
+    rows.let_go(connection, job.job_id)
+    return record(connection, job, step, now)
+
+
+def delete(connection: sqlite3.Connection, row: rows.Row, now: UnixMs) -> tuple[Job, AudioName | None]:
+    """The tombstone of a job that is none yet, and the recording's name as `let_audio_go` has it."""
+    job = row.job
+    if job.status not in OVER:
+        job = finish(connection, states.cancel(job, now), "cancelled", now)
+    job = record(connection, states.delete(job), "deleted", now)
+    rows.forget_transcript(connection, job.job_id)
+    rows.forget_options(connection, job.job_id)
+    attempts.forget(connection, job.job_id)
+    return job, let_audio_go(connection, row)
 
 
 def let_audio_go(connection: sqlite3.Connection, row: rows.Row) -> AudioName | None:

@@ -54,10 +54,23 @@ def find(connection: sqlite3.Connection, job_id: JobId) -> Row | None:
 
 
 def next_waiting(connection: sqlite3.Connection, now: UnixMs) -> Row | None:
-    """The job accepted first of those that are due and in nobody's hand."""
+    """Of the jobs that are due and in nobody's hand, one of the user with the fewest jobs in hand.
+
+    Of several such users the one served longest ago; of that user's jobs the one accepted first, where a job that was
+    put behind another counts as accepted just after it.
+    """
     row = connection.execute(
-        "SELECT * FROM jobs WHERE status IN ('queued', 'processing') AND in_hand = 0 AND not_before <= ?"
-        " ORDER BY position LIMIT 1",
+        "WITH due AS ("
+        " SELECT position, user_id, behind FROM jobs"
+        " WHERE status IN ('queued', 'processing') AND in_hand = 0 AND not_before <= ?),"
+        " users AS ("
+        " SELECT user_id,"
+        " (SELECT count(*) FROM jobs WHERE user_id = due.user_id AND in_hand = 1) AS in_hand,"
+        " (SELECT max(turn) FROM jobs WHERE user_id = due.user_id) AS turn"
+        " FROM due GROUP BY user_id)"
+        " SELECT * FROM jobs WHERE position = ("
+        " SELECT position FROM due JOIN users USING (user_id)"
+        " ORDER BY in_hand, turn, max(behind, position), behind, position LIMIT 1)",
         (now,),
     ).fetchone()
     return None if row is None else _row(row)
@@ -122,26 +135,38 @@ def update(connection: sqlite3.Connection, job: Job, now: UnixMs) -> None:
     )
 
 
-def take_in_hand(connection: sqlite3.Connection, job_id: JobId) -> None:
-    connection.execute("UPDATE jobs SET in_hand = 1, attempts = attempts + 1 WHERE job_id = ?", (job_id,))
-
-
-def give_back(connection: sqlite3.Connection, job_id: JobId) -> None:
-    """The attempt does not count: it was stopped, not failed."""
+def take_in_hand(connection: sqlite3.Connection, job_id: JobId, turn: int) -> None:
     connection.execute(
-        "UPDATE jobs SET in_hand = 0, attempts = attempts - 1 WHERE job_id = ? AND in_hand = 1", (job_id,)
+        "UPDATE jobs SET in_hand = 1, attempts = attempts + 1, turn = ? WHERE job_id = ?", (turn, job_id)
     )
 
 
+def let_go(connection: sqlite3.Connection, job_id: JobId) -> None:
+    """Nobody has it in hand any more; its attempt counts."""
+    connection.execute("UPDATE jobs SET in_hand = 0 WHERE job_id = ? AND in_hand = 1", (job_id,))
+
+
+def let_all_go(connection: sqlite3.Connection) -> int:
+    """The number of jobs that were in hand; their attempts count."""
+    return connection.execute("UPDATE jobs SET in_hand = 0 WHERE in_hand = 1").rowcount
+
+
+def give_all_back(connection: sqlite3.Connection) -> None:
+    """Their attempts do not count: they were stopped, not failed."""
+    connection.execute("UPDATE jobs SET in_hand = 0, attempts = attempts - 1 WHERE in_hand = 1")
+
+
 def postpone(connection: sqlite3.Connection, job_id: JobId, due: UnixMs) -> None:
-    connection.execute("UPDATE jobs SET in_hand = 0, not_before = ? WHERE job_id = ?", (due, job_id))
+    """Behind every job accepted so far, so that it takes no place of theirs."""
+    connection.execute(
+        "UPDATE jobs SET in_hand = 0, not_before = ?, behind = (SELECT max(position) FROM jobs) WHERE job_id = ?",
+        (due, job_id),
+    )
 
 
-def drop_all_hands(connection: sqlite3.Connection) -> int:
-    """The number of jobs that a former process had in hand."""
-    return connection.execute(
-        "UPDATE jobs SET in_hand = 0 WHERE in_hand = 1 AND status = 'processing'"
-    ).rowcount
+def uncount_attempt(connection: sqlite3.Connection, job_id: JobId) -> None:
+    """The latest one was not the job's fault."""
+    connection.execute("UPDATE jobs SET attempts = attempts - 1 WHERE job_id = ?", (job_id,))
 
 
 def forget_audio(connection: sqlite3.Connection, job_id: JobId) -> None:
@@ -175,13 +200,14 @@ def forget_transcript(connection: sqlite3.Connection, job_id: JobId) -> None:
 
 
 def count_queued(connection: sqlite3.Connection) -> int:
-    (count,) = connection.execute("SELECT count(*) FROM jobs WHERE status = 'queued'").fetchone()
+    (count,) = connection.execute("SELECT jobs FROM job_counts WHERE status = 'queued'").fetchone()
     return int(count)
 
 
 def census(connection: sqlite3.Connection) -> Census:
-    counts = connection.execute("SELECT status, count(*) AS count FROM jobs GROUP BY status")
-    by_status: dict[Status, int] = {row["status"]: row["count"] for row in counts}
+    """Takes as long however many jobs are kept."""
+    counts = connection.execute("SELECT status, jobs FROM job_counts")
+    by_status: dict[Status, int] = {row["status"]: row["jobs"] for row in counts}
     oldest = connection.execute(
         "SELECT changed_at FROM jobs WHERE status = 'queued' ORDER BY position LIMIT 1"
     ).fetchone()

@@ -6,6 +6,7 @@ import sqlite3
 from transcriber import states
 from transcriber.errors import JobOverError
 from transcriber.model import (
+    OVER,
     Assignment,
     AudioName,
     Failure,
@@ -15,17 +16,20 @@ from transcriber.model import (
     UnixMs,
     transcript_data,
 )
-from transcriber.store import rows
-from transcriber.store.changes import Store, let_audio_go, record
+from transcriber.store import attempts, rows
+from transcriber.store.changes import Store, finish, let_audio_go, record
 
 
 class Work:
-    def __init__(self, store: Store) -> None:
+    """`engine` is the name of the one that the jobs are tried on."""
+
+    def __init__(self, store: Store, *, engine: str) -> None:
         self._store = store
+        self._engine = engine
         self.queued = store.queued
 
     async def claim(self) -> Assignment | None:
-        """The job that waits longest, now in hand and processing; None if none is due."""
+        """The job whose turn it is, now in hand and processing; None if none is due."""
         assignment = await self._store.database.transaction(self._claim)
         self._store.written.set()
         return assignment
@@ -51,7 +55,7 @@ class Work:
         def work(connection: sqlite3.Connection) -> AudioName | None:
             row = _existing(connection, job_id)
             now = self._store.moment(row)
-            record(connection, states.complete(row.job, result, now), "completed", now)
+            finish(connection, states.complete(row.job, result, now), "completed", now)
             rows.keep_transcript(connection, job_id, transcript_data(transcript))
             return let_audio_go(connection, row)
 
@@ -64,27 +68,56 @@ class Work:
         def work(connection: sqlite3.Connection) -> None:
             row = _existing(connection, job_id)
             now = self._store.moment(row)
-            record(connection, states.fail(row.job, error, now), "failed", now)
+            finish(connection, states.fail(row.job, error, now), "failed", now)
 
         await self._store.database.transaction(work)
         self._store.written.set()
 
-    async def postpone(self, job_id: JobId, delay_seconds: float) -> None:
-        """The job waits for another attempt, still processing."""
-        due = self._store.now() + round(delay_seconds * 1000)
-        await self._store.database.transaction(lambda connection: rows.postpone(connection, job_id, due))
+    async def postpone(self, job_id: JobId, error: Failure, delay_seconds: float) -> None:
+        """The job, still processing, waits for another attempt behind those accepted so far.
+
+        Raises JobOverError if it is over.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            self._postpone(connection, job_id, error, delay_seconds)
+
+        await self._store.database.transaction(work)
         self._store.queued.set()
 
-    async def give_back(self, job_id: JobId) -> None:
-        """The job is free to be taken up again; its attempt does not count. Nothing happens to one that is over."""
-        await self._store.database.transaction(lambda connection: rows.give_back(connection, job_id))
+    async def wait_for_engine(self, job_id: JobId, error: Failure, delay_seconds: float) -> None:
+        """As `postpone`, but the attempt does not count, and that the engine pauses until then is kept too."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            due = self._postpone(connection, job_id, error, delay_seconds)
+            rows.uncount_attempt(connection, job_id)
+            attempts.pause_engine(connection, self._engine, due)
+
+        await self._store.database.transaction(work)
         self._store.queued.set()
+
+    async def pause_seconds(self) -> float:
+        """How long the engine still pauses, as a process before this one noted; 0 if it does not."""
+        until = await self._store.database.transaction(
+            lambda connection: attempts.engine_paused_until(connection, self._engine)
+        )
+        return max(0, until - self._store.now()) / 1000
+
+    async def give_all_back(self) -> None:
+        """Every job in hand is free to be taken up again; its attempt does not count."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            attempts.end_all(connection, "stopped", self._store.now())
+            rows.give_all_back(connection)
+
+        await self._store.database.transaction(work)
 
     async def recover(self) -> int:
         """The number of jobs that a process which ended without giving them back had in hand; removes stray files."""
 
         def work(connection: sqlite3.Connection) -> tuple[int, set[str]]:
-            return rows.drop_all_hands(connection), rows.audio_names(connection)
+            attempts.end_all(connection, "interrupted", None)
+            return rows.let_all_go(connection), rows.audio_names(connection)
 
         count, known = await self._store.database.transaction(work)
         await asyncio.to_thread(self._store.recordings.sweep, known)
@@ -97,8 +130,22 @@ class Work:
         job, now = row.job, self._store.moment(row)
         if job.status == "queued":
             job = record(connection, states.start(job, now), "started", now)
-        rows.take_in_hand(connection, job.job_id)
+        turn = attempts.begin(connection, job.job_id, self._engine, now)
+        attempts.trim(connection, job.job_id)
+        rows.take_in_hand(connection, job.job_id, turn)
         return Assignment(job=job, options=row.options, audio=row.audio, attempt=row.attempts + 1)
+
+    def _postpone(
+        self, connection: sqlite3.Connection, job_id: JobId, error: Failure, delay_seconds: float
+    ) -> UnixMs:
+        """Until when."""
+        row = _existing(connection, job_id)
+        if row.job.status in OVER:
+            raise JobOverError(f"job {job_id} is {row.job.status}")
+        due = self._store.now() + round(delay_seconds * 1000)
+        rows.postpone(connection, job_id, due)
+        attempts.end(connection, job_id, "postponed", self._store.moment(row), failure=error, retry_at=due)
+        return due
 
 
 def _existing(connection: sqlite3.Connection, job_id: JobId) -> rows.Row:
