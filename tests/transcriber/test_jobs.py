@@ -2,75 +2,19 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.transcriber.conftest import Api, job_id
+from tests.support.job_bench import HEARD, Bench
+from tests.transcriber.conftest import Api
 from transcriber.errors import JobOverError, StoreError
-from transcriber.model import Audio, Failure, JobId, Options, Submission, Transcript
+from transcriber.model import Failure, Transcript
 from transcriber.queue.run import MAX_ATTEMPTS
 from transcriber.results import fit
-from transcriber.store.changes import Store
 from transcriber.store.database import Database
-from transcriber.store.jobs import Jobs
-from transcriber.store.outbox import Event, Outbox
-from transcriber.store.recordings import Recordings
-from transcriber.store.work import Work
-
-HEARD = Transcript(text="hello", language="en", duration_seconds=1.0, segments=(), words=None)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.ms = 1_000_000
-
-    def __call__(self) -> int:
-        return self.ms
-
-
-class Bench:
-    """Jobs and outbox without worker and sender: the test takes both parts."""
-
-    def __init__(self, folder: Path) -> None:
-        (folder / "audio").mkdir(exist_ok=True)
-        self.clock = Clock()
-        self.recordings = Recordings(folder / "audio")
-        self.database = Database(folder)
-        store = Store(self.database, self.recordings, self.clock)
-        self.jobs = Jobs(store, max_queued=100)
-        self.work = Work(store, engine="bench")
-        self.outbox = Outbox(database=self.database, now=self.clock)
-
-    async def submit(self) -> JobId:
-        name = self.recordings.new_name()
-        self.recordings.path(name).write_bytes(b"sound")
-        identity = JobId(job_id())
-        audio = Audio(name=name, extension="wav", size_bytes=5)
-        await self.jobs.submit(Submission(identity, "ada", Options(prompt="names"), audio, digest=identity))
-        return identity
-
-    async def send_all(self) -> list[Event]:
-        """Every waiting event, taken at the first attempt."""
-        sent: list[Event] = []
-        while events := await self.outbox.claim(busy=(), limit=100):
-            for event in events:
-                await self.outbox.taken(event)
-                sent.append(event)
-        return sent
-
-    async def data(self, identity: JobId) -> str:
-        snapshot = await self.jobs.find(identity)
-        assert snapshot is not None
-        return snapshot.data
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
-    yield bench
-    bench.database.close()
+from transcriber.store.outbox import Event
 
 
 def data_of(event: Event) -> str:

@@ -114,6 +114,7 @@ class Worker:
         def ended(_: asyncio.Task[None]) -> None:
             del self._running[job_id]
             slots.release()
+            self._work.queued.set()  # if it was tried alone, the others may come now
 
         task.add_done_callback(ended)
 

@@ -18,6 +18,8 @@ from transcriber.model import (
 )
 
 MAX_PAGE_BYTES = 8_000_000
+SUSPECT_CRASHES = 2
+"""A job that was in hand at so many crashes in a row may be their cause: it is tried alone, before all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +56,36 @@ def find(connection: sqlite3.Connection, job_id: JobId) -> Row | None:
 
 
 def next_waiting(connection: sqlite3.Connection, now: UnixMs) -> Row | None:
-    """Of the jobs that are due and in nobody's hand, one of the user with the fewest jobs in hand.
+    """Of the jobs that are due and in nobody's hand, a suspect, else one of the user with the fewest jobs in hand.
 
     Of several such users the one served longest ago; of that user's jobs the one accepted first, where a job that was
     put behind another counts as accepted just after it.
     """
+    # the indexes are named, as the planner would read all jobs of a user to count the few in hand
     row = connection.execute(
         "WITH due AS ("
-        " SELECT position, user_id, behind FROM jobs"
+        " SELECT position, user_id, behind, crashes >= ? AS suspect FROM jobs INDEXED BY jobs_waiting"
         " WHERE status IN ('queued', 'processing') AND in_hand = 0 AND not_before <= ?),"
         " users AS ("
         " SELECT user_id,"
-        " (SELECT count(*) FROM jobs WHERE user_id = due.user_id AND in_hand = 1) AS in_hand,"
+        " (SELECT count(*) FROM jobs INDEXED BY jobs_in_hand"
+        " WHERE user_id = due.user_id AND in_hand = 1) AS in_hand,"
         " (SELECT max(turn) FROM jobs WHERE user_id = due.user_id) AS turn"
         " FROM due GROUP BY user_id)"
         " SELECT * FROM jobs WHERE position = ("
         " SELECT position FROM due JOIN users USING (user_id)"
-        " ORDER BY in_hand, turn, max(behind, position), behind, position LIMIT 1)",
-        (now,),
+        " ORDER BY suspect DESC, in_hand, turn, max(behind, position), behind, position LIMIT 1)",
+        (SUSPECT_CRASHES, now),
     ).fetchone()
     return None if row is None else _row(row)
+
+
+def suspect_is_in_hand(connection: sqlite3.Connection) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM jobs INDEXED BY jobs_in_hand WHERE in_hand = 1 AND crashes >= ? LIMIT 1",
+        (SUSPECT_CRASHES,),
+    ).fetchone()
+    return row is not None
 
 
 def next_due_at(connection: sqlite3.Connection) -> UnixMs | None:
@@ -146,9 +158,9 @@ def let_go(connection: sqlite3.Connection, job_id: JobId) -> None:
     connection.execute("UPDATE jobs SET in_hand = 0 WHERE job_id = ? AND in_hand = 1", (job_id,))
 
 
-def let_all_go(connection: sqlite3.Connection) -> int:
-    """The number of jobs that were in hand; their attempts count."""
-    return connection.execute("UPDATE jobs SET in_hand = 0 WHERE in_hand = 1").rowcount
+def let_all_crash(connection: sqlite3.Connection) -> int:
+    """The number of jobs that were in hand when their process died; their attempts count."""
+    return connection.execute("UPDATE jobs SET in_hand = 0, crashes = crashes + 1 WHERE in_hand = 1").rowcount
 
 
 def give_all_back(connection: sqlite3.Connection) -> None:
@@ -159,7 +171,7 @@ def give_all_back(connection: sqlite3.Connection) -> None:
 def postpone(connection: sqlite3.Connection, job_id: JobId, due: UnixMs) -> None:
     """Behind every job accepted so far, so that it takes no place of theirs."""
     connection.execute(
-        "UPDATE jobs SET in_hand = 0, not_before = ?, behind = (SELECT max(position) FROM jobs) WHERE job_id = ?",
+        "UPDATE jobs SET in_hand = 0, crashes = 0, not_before = ?, behind = (SELECT max(position) FROM jobs) WHERE job_id = ?",
         (due, job_id),
     )
 

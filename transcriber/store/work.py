@@ -29,13 +29,18 @@ class Work:
         self.queued = store.queued
 
     async def claim(self) -> Assignment | None:
-        """The job whose turn it is, now in hand and processing; None if none is due."""
+        """The job whose turn it is, now in hand and processing; None if none is due, or one is tried alone."""
         assignment = await self._store.database.transaction(self._claim)
         self._store.written.set()
         return assignment
 
     async def next_due_at(self) -> UnixMs | None:
-        return await self._store.database.transaction(rows.next_due_at)
+        """None if nothing waits, or what waits does so for a job that is tried alone."""
+
+        def work(connection: sqlite3.Connection) -> UnixMs | None:
+            return None if rows.suspect_is_in_hand(connection) else rows.next_due_at(connection)
+
+        return await self._store.database.transaction(work)
 
     async def progress(self, job_id: JobId, percent: int) -> None:
         """Raises JobOverError if the job is over. No event if `percent` is no step forward."""
@@ -117,13 +122,15 @@ class Work:
 
         def work(connection: sqlite3.Connection) -> tuple[int, set[str]]:
             attempts.end_all(connection, "interrupted", None)
-            return rows.let_all_go(connection), rows.audio_names(connection)
+            return rows.let_all_crash(connection), rows.audio_names(connection)
 
         count, known = await self._store.database.transaction(work)
         await asyncio.to_thread(self._store.recordings.sweep, known)
         return count
 
     def _claim(self, connection: sqlite3.Connection) -> Assignment | None:
+        if rows.suspect_is_in_hand(connection):
+            return None
         row = rows.next_waiting(connection, self._store.now())
         if row is None or row.audio is None:
             return None

@@ -23,6 +23,7 @@ CREATE TABLE engine_pauses (
 
 ALTER TABLE jobs ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;    -- id of its latest attempt; 0 before the first
 ALTER TABLE jobs ADD COLUMN behind INTEGER NOT NULL DEFAULT 0;  -- position of the job that it was last put behind
+ALTER TABLE jobs ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;  -- in a row: attempts during which the process died
 UPDATE jobs SET in_hand = 0 WHERE status <> 'processing';
 
 DROP INDEX jobs_waiting;
