@@ -51,6 +51,8 @@ class Asked:
     media_type: str
     size: int
     authorization: str
+    at: float
+    """A monotonic time: when all of it was there."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class GroqServer:
                     media_type=file.content_type or "",
                     size=len(await file.read()),
                     authorization=request.headers.get("authorization", ""),
+                    at=time.monotonic(),
                 )
             )
         answer = self.answers.popleft() if self.answers else Answer()

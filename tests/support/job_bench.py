@@ -32,7 +32,7 @@ class Bench:
         self._numbers = itertools.count()
         self.recordings = Recordings(folder / "audio")
         self.database = Database(folder)
-        store = Store(self.database, self.recordings, self.clock)
+        self.store = store = Store(self.database, self.recordings, self.clock)
         self.jobs = Jobs(store, max_queued=1000)
         self.work = Work(store, engine="bench")
         self.outbox = Outbox(database=self.database, now=self.clock)
