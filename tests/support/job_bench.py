@@ -26,7 +26,7 @@ class Clock:
 class Bench:
     """Jobs and outbox without worker and sender: the test takes both parts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, engine: str = "bench") -> None:
         (folder / "audio").mkdir(exist_ok=True)
         self.clock = Clock()
         self._numbers = itertools.count()
@@ -34,7 +34,7 @@ class Bench:
         self.database = Database(folder)
         self.store = store = Store(self.database, self.recordings, self.clock)
         self.jobs = Jobs(store, max_queued=1000)
-        self.work = Work(store, engine="bench")
+        self.work = Work(store, engine=engine)
         self.outbox = Outbox(database=self.database, now=self.clock)
 
     async def submit(self, user_id: str = "ada", *, prompt: str = "names", sound: bytes = b"sound") -> JobId:

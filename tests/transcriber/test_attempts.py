@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.support.deadly_transcriber import DEADLY, MAX_ATTEMPTS
-from tests.support.groq_server import GroqServer, error
+from tests.support.groq_server import Answer, GroqServer, error
 from tests.support.job_bench import Bench
 from tests.support.process import Service
 from tests.support.waiting import eventually
-from tests.transcriber.conftest import DATA, Api, job_id
+from tests.transcriber.conftest import DATA, Api, job_id, running
 from transcriber.model import Attempt, Failure, JobId
 from transcriber.store.attempts import MAX_ROWS
 
@@ -107,6 +107,20 @@ def test_whoever_knows_the_job_can_read_what_was_tried(api: Api, groq: GroqServe
         "message": None,
         "retryAt": None,
     }
+
+
+def test_a_service_that_stops_says_so_and_the_next_one_goes_on(
+    environment: dict[str, str], groq: GroqServer
+) -> None:
+    groq.answers.append(Answer(held=True))
+    with running(environment) as api:
+        identity = api.post().json()["jobId"]
+        eventually(lambda: groq.held)
+    with running(environment) as api:
+        api.until(identity, "completed")
+        stopped, last = api.http.get(f"/v1/jobs/{identity}/attempts").json()["items"]
+    assert (stopped["outcome"], last["outcome"]) == ("stopped", "completed")
+    assert stopped["startedAt"] <= stopped["endedAt"] <= last["startedAt"]
 
 
 def test_attempts_are_hidden_as_their_job_is(start: Callable[..., Api]) -> None:

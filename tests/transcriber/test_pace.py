@@ -162,6 +162,21 @@ def test_a_try_of_before_another_pause_opens_nothing_after_it(world: World) -> N
     assert set(world.inside) == {3}
 
 
+def test_a_try_that_another_limit_overtook_opens_nothing(world: World) -> None:
+    for number in (0, 1):
+        world.run(number)
+    world.limit(0, 5)
+    world.run(2)
+    world.wait(5)
+    world.limit(1, 5)
+    world.wait(5)
+    for number in (3, 4):
+        world.run(number)
+    assert set(world.inside) == {2, 3}
+    world.works(2)
+    assert set(world.inside) == {2, 3}
+
+
 def test_new_work_is_taken_neither_in_a_pause_nor_beside_the_one_that_tries(world: World) -> None:
     world.run(0)
     world.limit(0, 5)
@@ -210,6 +225,10 @@ def test_limits_met_together_count_once_and_the_longest_holds(world: World) -> N
     world.limit(1, 30)
     world.limit(2, None)
     assert world.seconds_left() == 30
+    world.wait(30)
+    world.run(3)
+    world.limit(3, None)
+    assert world.seconds_left() == pytest.approx(2)
 
 
 def test_no_limit_holds_longer_than_an_hour(world: World) -> None:

@@ -1,15 +1,19 @@
 """An engine that says 429: the whole queue waits as long as it asks, and no job pays for it."""
 
+import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 
 from tests.support.groq_server import Answer, GroqServer, error
+from tests.support.job_bench import Bench
 from tests.support.live_server import live_server
 from tests.support.waiting import eventually
 from tests.transcriber.conftest import QUICK, Api, running
 from transcriber.app import build
+from transcriber.model import Failure, JobId
 from transcriber.queue.run import LONGEST_LIMITED_MS, MAX_ATTEMPTS
 from transcriber.settings import parse
 
@@ -78,11 +82,23 @@ def test_a_job_that_limits_have_kept_out_for_a_day_is_given_up(
         assert api.until(api.post().json()["jobId"], "completed")
 
 
-def test_a_pause_outlives_the_process(environment: dict[str, str], groq: GroqServer) -> None:
-    groq.answers.append(error(429, retry_after="1"))
+def test_a_pause_outlives_the_process(environment: dict[str, str], tmp_path: Path, groq: GroqServer) -> None:
+    (tmp_path / "data").mkdir()
+    bench = Bench(tmp_path / "data", engine="groq")
+    bench.clock.ms = time.time_ns() // 1_000_000
+    limited, other = asyncio.run(_limit(bench))
+    bench.database.close()
     with running(environment) as api:
-        identity = api.post().json()["jobId"]
-        eventually(lambda: api.http.get(f"/v1/jobs/{identity}/attempts").json()["items"][-1]["retryAt"])
-    with running(environment) as api:
-        api.until(identity, "completed")
-    assert groq.asked[1].at - groq.answered[0].monotonic >= 0.99  # what is stored is rounded to milliseconds
+        eventually(lambda: metric(api, "transcriber_engine_paused") == 1)
+        new = api.post().json()["jobId"]
+        assert [api.job(identity)["status"] for identity in (other, new)] == ["queued", "queued"]
+        assert api.job(limited)["status"] == "processing"
+    assert groq.asked == []
+
+
+async def _limit(bench: Bench) -> tuple[JobId, JobId]:
+    """A job that was limited for ten minutes, and one that was never tried."""
+    limited = await bench.submit()
+    await bench.claim()
+    await bench.work.wait_for_engine(limited, Failure("engine_unavailable", "429"), 600)
+    return limited, await bench.submit()

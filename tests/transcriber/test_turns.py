@@ -27,6 +27,23 @@ async def test_a_single_job_comes_next_however_many_another_user_has_queued(benc
     assert await bench.claim() == single
 
 
+async def test_who_has_nothing_in_hand_comes_before_who_was_served_longer_ago(bench: Bench) -> None:
+    of = {user: [await bench.submit(user) for _ in range(2)] for user in ("ada", "bob")}
+    assert [await bench.claim() for _ in range(2)] == [of["ada"][0], of["bob"][0]]
+    await bench.complete(of["bob"][0])
+    assert await bench.claim() == of["bob"][1]
+
+
+async def test_a_postponed_job_is_not_taken_before_its_time(bench: Bench) -> None:
+    identity = await bench.submit()
+    await bench.claim()
+    await bench.work.postpone(identity, BUSY, 2)
+    bench.clock.ms += 1_999
+    assert await bench.claim() is None
+    bench.clock.ms += 1
+    assert await bench.claim() == identity
+
+
 async def test_users_with_as_many_jobs_in_hand_take_turns(bench: Bench) -> None:
     of = {user: [await bench.submit(user) for _ in range(3)] for user in ("ada", "bob", "eve")}
     taken = []
@@ -65,6 +82,17 @@ async def test_jobs_that_were_in_hand_at_two_crashes_are_tried_one_at_a_time_bef
         assert await bench.work.next_due_at() is None
         await bench.complete(suspect)
     assert await bench.claim() == other
+
+
+async def test_a_suspect_whose_process_lived_is_none_any_more(bench: Bench) -> None:
+    suspect = await bench.submit()
+    for _ in range(2):
+        assert await bench.claim() == suspect
+        await bench.work.recover()
+    other = await bench.submit()
+    assert await bench.claim() == suspect
+    await bench.work.postpone(suspect, BUSY, 0)
+    assert [await bench.claim() for _ in range(2)] == [other, suspect]
 
 
 async def test_a_cancelled_job_is_in_nobodys_hand(bench: Bench) -> None:
@@ -117,14 +145,14 @@ class Model:
 
 
 STEP = st.one_of(
-    st.tuples(st.just("submit"), st.sampled_from("abc")),
+    st.tuples(st.just("submit"), st.sampled_from("aabc")),
     st.tuples(st.sampled_from(["claim", "claim", "complete", "cancel", "stop", "kill"]), st.integers(0, 9)),
     st.tuples(st.sampled_from(["postpone", "limit"]), st.integers(0, 3)),
     st.tuples(st.just("wait"), st.integers(1, 3)),
 )
 
 
-@given(st.lists(STEP, min_size=5, max_size=25))
+@given(st.lists(STEP, min_size=10, max_size=30))
 @settings(max_examples=40, deadline=None)
 def test_whatever_happens_the_next_job_is_the_models(steps: list[tuple[str, object]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

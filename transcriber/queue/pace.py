@@ -20,7 +20,6 @@ class Pace:
         self._until = 0.0
         self._strikes = 0  # pauses since the engine last worked; after any, one run at a time is let through
         self._trier: object | None = None
-        self._waiting = 0
         self._moved = asyncio.Event()
 
     def seconds_left(self) -> float:
@@ -40,7 +39,7 @@ class Pace:
 
     async def free(self) -> None:
         """Returns once a run that begins now would not have to wait."""
-        while self._must_wait() or (self._strikes and self._waiting):
+        while self._must_wait():
             await self._change()
 
     @asynccontextmanager
@@ -49,7 +48,7 @@ class Pace:
 
         A SpeechError from inside that says so begins a pause.
         """
-        await self._let_through()
+        await self.free()
         ticket = object()
         if self._strikes:
             self._trier = ticket
@@ -63,15 +62,6 @@ class Pace:
             if self._trier is ticket:
                 self._trier = None
                 self._move()
-
-    async def _let_through(self) -> None:
-        self._waiting += 1
-        try:
-            while self._must_wait():
-                await self._change()
-        finally:
-            self._waiting -= 1
-            self._move()
 
     def _must_wait(self) -> bool:
         return self._strikes > 0 and (self.seconds_left() > 0 or self._trier is not None)
