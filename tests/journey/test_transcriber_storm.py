@@ -23,8 +23,8 @@ def data(status: str, sequence: int, *, progress: int = 0, created: int = 1, end
     return f'{{"jobId":"one","status":"{status}","progress":{progress},"sequence":{sequence},"timestamps":{times}}}'
 
 
-def arrival(step: str, job: str, *, webhook_id: str) -> Arrival:
-    return Arrival(webhook_id, f'{{"type":"transcription.job.{step}","data":{job}}}')
+def arrival(step: str, job: str, *, webhook_id: str, taken: bool = True) -> Arrival:
+    return Arrival(webhook_id, f'{{"type":"transcription.job.{step}","data":{job}}}', taken)
 
 
 class Sound:
@@ -34,7 +34,7 @@ class Sound:
         done = data("completed", 4, progress=100, ended=3)
         self.promises = Promises(accepted={"one": 1}, ended={"one": "completed"})
         self.arrivals = [
-            arrival("queued", data("queued", 1), webhook_id="a"),
+            arrival("queued", data("queued", 1), webhook_id="a", taken=False),
             arrival("queued", data("queued", 1), webhook_id="a"),
             arrival("started", data("processing", 2), webhook_id="b"),
             arrival("progress", data("processing", 3, progress=50), webhook_id="c"),
@@ -69,6 +69,7 @@ BROKEN: dict[str, Callable[[Sound], object]] = {
     "was deleted, and is completed": lambda sound: sound.promises.deleted.add("one"),
     "said two things": lambda sound: sound.promises.untrue.append("said two things"),
     "came with two bodies": put(1, "queued", data("queued", 1, progress=1), "a"),
+    "was never taken": lambda sound: sound.arrivals.pop(1),
     "came under two ids": put(1, "queued", data("queued", 1), "z"),
     "but there is none": lambda sound: sound.stored.jobs.clear(),
     "was never announced": lambda sound: sound.arrivals.clear(),

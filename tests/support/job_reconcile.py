@@ -27,10 +27,12 @@ NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request that the webhook received, whatever it answered. They are kept in the order of arrival."""
+    """One request that the webhook received. They are kept in the order of arrival."""
 
     webhook_id: str
     body: str
+    taken: bool
+    """Whether it was answered with success."""
 
     @property
     def step(self) -> str:
@@ -101,6 +103,7 @@ def faults(promises: Promises, stored: Stored, arrivals: Sequence[Arrival]) -> l
     return [
         *promises.untrue,
         *_identities(arrivals),
+        *_never_taken(arrivals),
         *_broken_promises(promises, stored),
         *(f"{job_id} was announced, but there is none" for job_id in by_job.keys() - stored.jobs.keys()),
         *(fault for job_id, data in stored.jobs.items() for fault in _course(job_id, data, by_job[job_id])),
@@ -126,6 +129,13 @@ def _identities(arrivals: Sequence[Arrival]) -> Iterator[str]:
         event = (arrival.data["jobId"], arrival.data["sequence"])
         if ids.setdefault(event, arrival.webhook_id) != arrival.webhook_id:
             yield f"{event} came under two ids"
+
+
+def _never_taken(arrivals: Sequence[Arrival]) -> Iterator[str]:
+    taken = {arrival.webhook_id for arrival in arrivals if arrival.taken}
+    for arrival in _firsts(arrivals):
+        if arrival.webhook_id not in taken:
+            yield f"{arrival.webhook_id} was never taken"
 
 
 def _broken_promises(promises: Promises, stored: Stored) -> Iterator[str]:

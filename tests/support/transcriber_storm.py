@@ -198,7 +198,10 @@ class Storm:
                     self._report.faults.append(f"{job_id} is not read as it is stored")
         self._service.stop()
         stored = read_stored(self._folder)
-        arrivals = [Arrival(received.webhook_id, received.body) for received in self._receiver.received]
+        arrivals = [
+            Arrival(received.webhook_id, received.body, taken=200 <= received.status < 300)
+            for received in self._receiver.received
+        ]
         report = self._report
         report.faults += faults(self._promises, stored, arrivals)
         report.faults += [f"not verified: {forged}" for forged in self._receiver.forged]

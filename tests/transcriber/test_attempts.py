@@ -131,6 +131,33 @@ def test_attempts_are_hidden_as_their_job_is(start: Callable[..., Api]) -> None:
     assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_job")
 
 
+def test_once_the_job_that_was_tried_alone_is_done_the_others_follow(
+    environment: dict[str, str], tmp_path: Path, groq: GroqServer
+) -> None:
+    groq.answers.append(Answer(held=True))
+    (tmp_path / "data").mkdir()
+    suspects = asyncio.run(_suspects(tmp_path / "data"))
+    with running(environment) as api:
+        eventually(lambda: groq.held)
+        other = api.post().json()["jobId"]
+        assert api.job(other)["status"] == "queued"
+        assert len(groq.asked) == 1
+        groq.release()
+        for identity in (*suspects, other):
+            api.until(identity, "completed")
+
+
+async def _suspects(folder: Path) -> list[JobId]:
+    """Two jobs that were in hand when the process died, twice."""
+    bench, sound = Bench(folder), (DATA / "jfk.wav").read_bytes()
+    identities = [await bench.submit(sound=sound) for _ in range(2)]
+    for _ in range(2):
+        assert [await bench.claim() for _ in range(2)] == identities
+        await bench.work.recover()
+    bench.database.close()
+    return identities
+
+
 def test_a_job_that_kills_its_process_again_and_again_is_given_up_and_takes_no_other_with_it(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
