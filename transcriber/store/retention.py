@@ -46,8 +46,8 @@ class Retention:
 
 def _ended(connection: sqlite3.Connection, before: UnixMs) -> list[rows.Row]:
     found = connection.execute(
-        "SELECT job_id FROM jobs WHERE status IN ('completed', 'failed', 'cancelled') AND changed_at < ?"
-        " ORDER BY changed_at LIMIT ?",
+        "SELECT job_id FROM jobs INDEXED BY jobs_over"
+        " WHERE status IN ('completed', 'failed', 'cancelled') AND changed_at < ? ORDER BY changed_at LIMIT ?",
         (before, JOBS_AT_ONCE),
     ).fetchall()
     return [row for one in found if (row := rows.find(connection, JobId(one["job_id"]))) is not None]
@@ -55,7 +55,7 @@ def _ended(connection: sqlite3.Connection, before: UnixMs) -> list[rows.Row]:
 
 def _tombstones(connection: sqlite3.Connection, before: UnixMs) -> list[int]:
     found = connection.execute(
-        "SELECT position FROM jobs WHERE status = 'deleted' AND changed_at < ?"
+        "SELECT position FROM jobs INDEXED BY jobs_deleted WHERE status = 'deleted' AND changed_at < ?"
         " AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.job_id = jobs.job_id) LIMIT ?",
         (before, TOMBSTONES_AT_ONCE),
     )

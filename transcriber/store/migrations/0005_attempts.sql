@@ -33,7 +33,8 @@ CREATE INDEX jobs_in_hand ON jobs (user_id) WHERE in_hand = 1;
 CREATE INDEX jobs_by_turn ON jobs (user_id, turn);
 
 -- Of a job that is over the latest event is that of its end, or of its deletion.
-CREATE INDEX jobs_over ON jobs (status, changed_at) WHERE status NOT IN ('queued', 'processing');
+CREATE INDEX jobs_over ON jobs (changed_at) WHERE status IN ('completed', 'failed', 'cancelled');
+CREATE INDEX jobs_deleted ON jobs (changed_at) WHERE status = 'deleted';
 CREATE INDEX jobs_by_retry ON jobs (retry_of) WHERE retry_of IS NOT NULL;
 
 -- How many jobs there are of each status: counting them would take longer the more are kept.
