@@ -44,6 +44,15 @@ async def test_a_postponed_job_is_not_taken_before_its_time(bench: Bench) -> Non
     assert await bench.claim() == identity
 
 
+async def test_a_clock_that_was_set_back_postpones_no_job_for_as_long(bench: Bench) -> None:
+    identity = await bench.submit()
+    await bench.claim()
+    await bench.work.postpone(identity, BUSY, 3_600)
+    bench.clock.ms -= 24 * 3_600_000
+    assert await bench.work.next_due_at() == bench.clock.ms
+    assert await bench.claim() == identity
+
+
 async def test_users_with_as_many_jobs_in_hand_take_turns(bench: Bench) -> None:
     of = {user: [await bench.submit(user) for _ in range(3)] for user in ("ada", "bob", "eve")}
     taken = []

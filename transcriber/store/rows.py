@@ -20,6 +20,8 @@ from transcriber.model import (
 MAX_PAGE_BYTES = 8_000_000
 SUSPECT_CRASHES = 2
 """A job that was in hand at so many crashes in a row may be their cause: it is tried alone, before all others."""
+FARTHEST_MS = 7_200_000
+"""No attempt is put off for so long: a time farther ahead was noted before the clock was set back, and is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,9 @@ def next_waiting(connection: sqlite3.Connection, now: UnixMs) -> Row | None:
     # the indexes are named, as the planner would read all jobs of a user to count the few in hand
     row = connection.execute(
         "WITH due AS ("
-        " SELECT position, user_id, behind, crashes >= ? AS suspect FROM jobs INDEXED BY jobs_waiting"
-        " WHERE status IN ('queued', 'processing') AND in_hand = 0 AND not_before <= ?),"
+        " SELECT position, user_id, behind, crashes >= :suspect AS suspect FROM jobs INDEXED BY jobs_waiting"
+        " WHERE status IN ('queued', 'processing') AND in_hand = 0"
+        " AND NOT not_before BETWEEN :now + 1 AND :now + :farthest),"
         " users AS ("
         " SELECT user_id,"
         " (SELECT count(*) FROM jobs INDEXED BY jobs_in_hand"
@@ -75,7 +78,7 @@ def next_waiting(connection: sqlite3.Connection, now: UnixMs) -> Row | None:
         " SELECT * FROM jobs WHERE position = ("
         " SELECT position FROM due JOIN users USING (user_id)"
         " ORDER BY suspect DESC, in_hand, turn, max(behind, position), behind, position LIMIT 1)",
-        (SUSPECT_CRASHES, now),
+        {"suspect": SUSPECT_CRASHES, "now": now, "farthest": FARTHEST_MS},
     ).fetchone()
     return None if row is None else _row(row)
 
@@ -88,9 +91,11 @@ def suspect_is_in_hand(connection: sqlite3.Connection) -> bool:
     return row is not None
 
 
-def next_due_at(connection: sqlite3.Connection) -> UnixMs | None:
+def next_due_at(connection: sqlite3.Connection, now: UnixMs) -> UnixMs | None:
     row = connection.execute(
-        "SELECT min(not_before) FROM jobs WHERE status IN ('queued', 'processing') AND in_hand = 0"
+        "SELECT min(iif(not_before > :now + :farthest, :now, not_before)) FROM jobs INDEXED BY jobs_waiting"
+        " WHERE status IN ('queued', 'processing') AND in_hand = 0",
+        {"now": now, "farthest": FARTHEST_MS},
     ).fetchone()
     due: UnixMs | None = row[0]
     return due

@@ -38,7 +38,9 @@ class Work:
         """None if nothing waits, or what waits does so for a job that is tried alone."""
 
         def work(connection: sqlite3.Connection) -> UnixMs | None:
-            return None if rows.suspect_is_in_hand(connection) else rows.next_due_at(connection)
+            if rows.suspect_is_in_hand(connection):
+                return None
+            return rows.next_due_at(connection, self._store.now())
 
         return await self._store.database.transaction(work)
 
