@@ -12,10 +12,10 @@ WAITING := $(addprefix tests/,convex journey page transcriber)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo screenshots test test-computing test-waiting test-oracles test-system check bench storm fuzz mutants
+.PHONY: help setup run demo screenshots test test-computing test-waiting test-oracles test-system check bench storm transcriber-storm fuzz mutants
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what the locks say into .venv and convex/node_modules; the others call it when it is due
 	@$(MAKE) --silent -j2 .venv/installed convex/node_modules/.installed
@@ -87,6 +87,9 @@ bench: setup ## the benchmarks: a table with ratios, and docs/benchmarks.md; BEN
 
 storm: setup ## kill the gateway at random under load for MINUTES (default: 10), then reconcile; add SEED=n for the same dice
 	$(BIN)/python -m tests.support.storm --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
+
+transcriber-storm: setup ## the same with the transcriber, its engine and its webhook failing at random
+	$(BIN)/python -m tests.support.transcriber_storm --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
 
 fuzz: .venv-fuzz/installed ## fuzz the verifiers for SECONDS (default: 60), guided by what of them is reached
 	.venv-fuzz/bin/python -m tests.support.fuzzing "$(SECONDS)"

@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -28,15 +27,15 @@ from transcriber.api.receiving import Receiving
 from transcriber.api.waiting import Waiting
 from transcriber.backoff import Backoff
 from transcriber.errors import RequestError, StoreError
-from transcriber.intake.fetch import Bounds, Fetcher
 from transcriber.intake.resolve import Resolve, resolve_by_system
 from transcriber.metrics import Metrics
 from transcriber.model import JobId, UnixMs
 from transcriber.notify import Notifier, Pruning
 from transcriber.queue import run
-from transcriber.queue.fetching import Fetching
-from transcriber.queue.run import Limits, Runs
-from transcriber.queue.worker import Station, Worker
+from transcriber.queue.keeping import Keeper
+from transcriber.queue.lanes import Lanes
+from transcriber.queue.run import Patience
+from transcriber.queue.worker import Worker
 from transcriber.settings import Settings, Webhook
 from transcriber.speech import Engine
 from transcriber.store.changes import Store
@@ -45,7 +44,8 @@ from transcriber.store.history import History
 from transcriber.store.jobs import Jobs
 from transcriber.store.outbox import Outbox
 from transcriber.store.recordings import Recordings
-from transcriber.store.work import Work
+from transcriber.store.recovery import recover
+from transcriber.store.retention import Retention
 
 STOP_SECONDS = 5.0
 CRASH_PAUSE_SECONDS = 1.0
@@ -64,6 +64,7 @@ def build(
     engine: Engine | None = None,
     now: Callable[[], UnixMs] = wall_clock,
     run_backoff: Backoff = run.BACKOFF,
+    max_attempts: int = run.MAX_ATTEMPTS,
     webhook_backoff: Backoff = notify.BACKOFF,
     resolve: Resolve = resolve_by_system,
     stopping: asyncio.Event | None = None,
@@ -73,10 +74,14 @@ def build(
     Set `stopping` when it begins to stop, before requests are waited for: it ends those that wait for a job.
     """
     parts = _assemble(settings, engine or make_engine(settings), now)
-    fetcher = _fetcher(settings, parts, resolve)
-    runs = _runs(settings, parts, fetcher, run_backoff)
-    runner = _worker(parts, runs, parts.engine, to_fetch=False)
-    fetching = _worker(parts, runs, fetcher, to_fetch=True)
+    lanes = Lanes(
+        settings=settings,
+        store=parts.store,
+        metrics=parts.metrics,
+        patience=Patience(run_backoff, max_attempts),
+        transcript_url=_transcript_url(settings.public_url),
+    )
+    runner, fetching = lanes.transcribing(parts.engine), lanes.fetching(resolve)
     notifiers = [_notifier(webhook, parts, webhook_backoff) for webhook in settings.webhooks]
     pruning = Pruning(history=parts.history, days=settings.event_days, now=now)
     services: list[Service] = [
@@ -84,6 +89,7 @@ def build(
         fetching.run,
         *(notifier.run for notifier in notifiers),
         pruning.run,
+        _keeper(settings, parts).run,
     ]
     return Starlette(
         routes=[
@@ -93,9 +99,9 @@ def build(
         ],
         middleware=_middleware(settings),
         exception_handlers={
-            RequestError: on_request_error,
+            RequestError: on_request_error(parts.metrics),
             HTTPException: on_http_exception,
-            sqlite3.Error: on_store_error,
+            sqlite3.Error: on_store_error(parts.metrics),
             Exception: on_crash,
         },
         lifespan=_lifespan(settings, parts, services),
@@ -109,7 +115,6 @@ class _Parts:
     engine: Engine
     store: Store
     jobs: Jobs
-    work: Work
     outbox: Outbox
     history: History
     metrics: Metrics
@@ -122,48 +127,15 @@ def _assemble(settings: Settings, engine: Engine, now: Callable[[], UnixMs]) -> 
         engine=engine,
         store=store,
         jobs=Jobs(store, max_queued=settings.max_queued_jobs),
-        work=Work(store),
         outbox=Outbox(database=store.database, now=now, keeps_taken=settings.event_days > 0),
         history=History(store),
         metrics=Metrics(),
     )
 
 
-def _fetcher(settings: Settings, parts: _Parts, resolve: Resolve) -> Fetcher:
-    return Fetcher(
-        bounds=Bounds(
-            max_bytes=settings.max_upload_bytes,
-            seconds=settings.fetch_seconds,
-            allow_private=settings.allow_private_audio_urls,
-        ),
-        resolve=resolve,
-        tls=httpx.create_ssl_context(),
-        free_bytes=parts.store.recordings.free_bytes,
-        now=parts.store.now,
-    )
-
-
-def _runs(settings: Settings, parts: _Parts, fetcher: Fetcher, backoff: Backoff) -> Runs:
-    return Runs(
-        work=parts.work,
-        fetching=Fetching(work=parts.work, fetcher=fetcher, recordings=parts.store.recordings),
-        engine=parts.engine,
-        recordings=parts.store.recordings,
-        metrics=parts.metrics,
-        limits=Limits(settings.max_audio_seconds, settings.progress_seconds, backoff),
-        transcript_url=_transcript_url(settings.public_url),
-        chance=random.random,
-    )
-
-
-def _worker(parts: _Parts, runs: Runs, station: Station, *, to_fetch: bool) -> Worker:
-    return Worker(
-        work=parts.work,
-        runs=runs,
-        engine=station,
-        to_fetch=to_fetch,
-        metrics=parts.metrics,
-        now=parts.store.now,
+def _keeper(settings: Settings, parts: _Parts) -> Keeper:
+    return Keeper(
+        retention=Retention(parts.store), retention_days=settings.retention_days, now=parts.store.now
     )
 
 
@@ -196,7 +168,9 @@ def _api(
     )
     waiting = Waiting(jobs=jobs, stopping=stopping)
     api = Api(jobs=jobs, receiving=receiving, stop=stop, access=access)
-    openai = OpenAi(jobs=jobs, receiving=receiving, waiting=waiting, stop=stop, access=access)
+    openai = OpenAi(
+        jobs=jobs, receiving=receiving, waiting=waiting, stop=stop, access=access, metrics=parts.metrics
+    )
     return [*api.routes(), *openai.routes()]
 
 
@@ -214,6 +188,7 @@ def _ops(parts: _Parts, runner: Worker) -> Ops:
         jobs=parts.jobs,
         outbox=parts.outbox,
         recordings=parts.store.recordings,
+        database=parts.store.database,
         metrics=parts.metrics,
         engine_fault=lambda: runner.fault,
         now=parts.store.now,
@@ -239,7 +214,7 @@ def _lifespan(settings: Settings, parts: _Parts, services: list[Service]) -> Lif
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await _address(settings, parts.outbox)
-        recovered = await parts.work.recover()
+        recovered = await recover(parts.store)
         log.info("service.started", recovered_jobs=recovered)
         tasks = [asyncio.create_task(_supervise(service)) for service in services]
         try:

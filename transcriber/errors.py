@@ -49,7 +49,7 @@ class StoppedError(TranscriberError):
 class SpeechError(TranscriberError):
     """`retryable`: another attempt may succeed, not before `retry_after_seconds` if that is given.
 
-    `pauses_engine`: until then no other job can succeed either.
+    `pauses_engine`: neither will any other job's until then, and it is not this job's fault.
     """
 
     def __init__(

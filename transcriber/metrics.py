@@ -1,6 +1,6 @@
 """Every metric of this service, in its own registry."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -43,6 +43,36 @@ class Metrics:
             buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
             registry=registry,
         )
+        self._real_time_factor = Histogram(
+            "transcriber_real_time_factor",
+            "Seconds that the engine took for a second of audio.",
+            ["engine"],
+            buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+            registry=registry,
+        )
+        self._engine_errors = Counter(
+            "transcriber_engine_errors",
+            "Runs that did not succeed, by the code of their error.",
+            ["engine", "code"],
+            registry=registry,
+        )
+        self._engine_paused = Gauge(
+            "transcriber_engine_paused",
+            "1 while a rate limit keeps the engine from being asked.",
+            ["engine"],
+            registry=registry,
+        )
+        self._refused = Counter(
+            "transcriber_requests_refused", "Requests refused, by code.", ["code"], registry=registry
+        )
+        self._free_bytes = Gauge(
+            "transcriber_disk_free_bytes", "Free on the disk of the data folder.", registry=registry
+        )
+        self._store_bytes = Gauge(
+            "transcriber_store_bytes",
+            "Size of the database, its write-ahead log included.",
+            registry=registry,
+        )
         self._attempts = Counter(
             "transcriber_webhook_attempts",
             "Attempts to send an event.",
@@ -59,6 +89,23 @@ class Metrics:
 
     def transcribed(self, *, engine: str, audio_seconds: float) -> None:
         self._audio.labels(engine).inc(audio_seconds)
+
+    def heard(self, *, engine: str, audio_seconds: float, duration_seconds: float) -> None:
+        self._real_time_factor.labels(engine).observe(duration_seconds / audio_seconds)
+
+    def engine_failed(self, *, engine: str, code: str) -> None:
+        self._engine_errors.labels(engine, code).inc()
+
+    def watch_pause(self, *, engine: str, seconds_left: Callable[[], float]) -> None:
+        """`seconds_left` is asked at every exposition."""
+        self._engine_paused.labels(engine).set_function(lambda: 1.0 if seconds_left() > 0 else 0.0)
+
+    def refused(self, code: str) -> None:
+        self._refused.labels(code).inc()
+
+    def measured(self, *, free_bytes: int, store_bytes: int) -> None:
+        self._free_bytes.set(free_bytes)
+        self._store_bytes.set(store_bytes)
 
     def attempted(self, webhook: str, outcome: AttemptOutcome) -> None:
         self._attempts.labels(webhook, outcome).inc()

@@ -1,6 +1,7 @@
 """The words of the API as values: a job, what was asked, what was heard."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NewType, TypeAlias, get_args
 
@@ -12,7 +13,9 @@ UnixMs: TypeAlias = int
 
 Status = Literal["queued", "processing", "completed", "failed", "cancelled", "deleted"]
 Step = Literal["queued", "started", "progress", "completed", "failed", "cancelled", "deleted"]
+FinalStep = Literal["completed", "failed", "cancelled"]
 Granularity = Literal["word", "segment"]
+AttemptOutcome = Literal["fetched", "completed", "failed", "postponed", "stopped", "interrupted"]
 
 STEPS: tuple[Step, ...] = get_args(Step)
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -140,6 +143,23 @@ class Assignment:
     attempt: int
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a job on an engine, `number` counted from 1. `outcome` is None while it runs.
+
+    `ended_at` is None then too, and of an attempt whose process was killed; `retry_at` is for one that was postponed.
+    """
+
+    number: int
+    engine: str
+    started_at: UnixMs
+    ended_at: UnixMs | None
+    outcome: AttemptOutcome | None
+    code: str | None
+    message: str | None
+    retry_at: UnixMs | None
+
+
 def event_type(step: Step) -> str:
     return f"transcription.job.{step}"
 
@@ -179,6 +199,27 @@ def job_from_data(data: str) -> Job:
         created_at=times["createdAt"],
         started_at=times["startedAt"],
         completed_at=times["completedAt"],
+    )
+
+
+def attempts_data(attempts: Sequence[Attempt]) -> str:
+    """The attempts as JSON."""
+    return _json(
+        {
+            "items": [
+                {
+                    "number": attempt.number,
+                    "engine": attempt.engine,
+                    "startedAt": attempt.started_at,
+                    "endedAt": attempt.ended_at,
+                    "outcome": attempt.outcome,
+                    "code": attempt.code,
+                    "message": attempt.message,
+                    "retryAt": attempt.retry_at,
+                }
+                for attempt in attempts
+            ]
+        }
     )
 
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.support.groq_server import KEY, GroqServer, groq_server
+from tests.support.job_bench import Bench
 from tests.support.live_server import live_server
 from tests.support.waiting import eventually
 from tests.support.webhook_receiver import SECRET, WebhookReceiver, webhook_receiver
@@ -121,3 +122,10 @@ def shared_api(
 def api(start: Callable[..., Api]) -> Api:
     """With Groq's engine against the local server: it ends jobs at once, or holds them as long as a test wants."""
     return start()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.database.close()

@@ -17,11 +17,11 @@ import pytest
 
 from tests.support.audio_host import SOUND, AudioHost, Reply, audio_host
 from tests.support.groq_server import GroqServer, error
+from tests.support.job_bench import HEARD, Bench, files
 from tests.support.process import Service
 from tests.support.waiting import eventually
 from tests.support.webhook_receiver import WebhookReceiver
 from tests.transcriber.conftest import Api, job_id, running
-from tests.transcriber.test_jobs import HEARD, Bench, files
 from transcriber import states
 from transcriber.errors import JobOverError, SpeechError
 from transcriber.intake.fetch import Bounds, Fetcher
@@ -249,15 +249,15 @@ def store(bench: Bench) -> Audio:
 async def test_a_job_goes_to_who_fetches_and_then_to_who_transcribes(bench: Bench) -> None:
     identity = await submit(bench)
     assert await bench.work.claim() is None
-    fetching = await bench.work.claim(to_fetch=True)
+    fetching = await bench.fetching.claim()
     assert fetching is not None
     assert fetching.audio == AudioUrl("https://speech.example" + PATH)
     assert SIGNED not in repr(fetching)
     audio = store(bench)
     bench.work.queued.clear()
-    await bench.work.attach(identity, audio)
+    await bench.fetching.attach(identity, audio)
     assert bench.work.queued.is_set()
-    assert await bench.work.claim(to_fetch=True) is None
+    assert await bench.fetching.claim() is None
     transcribing = await bench.work.claim()
     assert transcribing is not None
     assert (transcribing.audio, transcribing.attempt) == (audio, 1)
@@ -268,32 +268,32 @@ async def test_a_job_goes_to_who_fetches_and_then_to_who_transcribes(bench: Benc
 async def test_when_the_next_attempt_is_due_is_told_apart(bench: Bench) -> None:
     identity = await submit(bench)
     assert await bench.work.next_due_at() is None
-    await bench.work.claim(to_fetch=True)
+    await bench.fetching.claim()
     await bench.work.postpone(identity, 5)
-    assert await bench.work.next_due_at(to_fetch=True) == bench.clock.ms + 5_000
+    assert await bench.fetching.next_due_at() == bench.clock.ms + 5_000
     assert await bench.work.next_due_at() is None
 
 
 async def test_a_recording_for_a_job_that_is_over_is_removed(bench: Bench) -> None:
     identity = await submit(bench)
-    await bench.work.claim(to_fetch=True)
+    await bench.fetching.claim()
     await bench.jobs.cancel(identity)
     audio = store(bench)
     with pytest.raises(JobOverError):
-        await bench.work.attach(identity, audio)
+        await bench.fetching.attach(identity, audio)
     assert not bench.recordings.path(audio.name).exists()
 
 
 async def test_a_run_that_is_stopped_while_its_recording_is_stored_loses_nothing(bench: Bench) -> None:
     kept, over = await submit(bench), await submit(bench)
     for _ in range(2):
-        await bench.work.claim(to_fetch=True)
+        await bench.fetching.claim()
     await bench.jobs.cancel(over)
     audio, unwanted = store(bench), store(bench)
     gate = threading.Event()
     busy = asyncio.create_task(bench.database.transaction(lambda _: gate.wait()))
     await asyncio.sleep(0)
-    runs = [asyncio.create_task(bench.work.attach(*what)) for what in ((kept, audio), (over, unwanted))]
+    runs = [asyncio.create_task(bench.fetching.attach(*what)) for what in ((kept, audio), (over, unwanted))]
     await asyncio.sleep(0)
     for run in runs:
         run.cancel()
@@ -312,18 +312,18 @@ async def test_a_process_that_ends_between_fetching_and_storing_leaves_a_file_th
 ) -> None:
     bench = Bench(tmp_path)
     identity = await submit(bench)
-    await bench.work.claim(to_fetch=True)
+    await bench.fetching.claim()
     audio = store(bench)
     bench.recordings.keep(audio.name)
     bench.database.close()
     bench = Bench(tmp_path)
-    assert await bench.work.recover() == 1
+    assert await bench.recover() == 1
     assert not bench.recordings.path(audio.name).exists()
-    again = await bench.work.claim(to_fetch=True)
+    again = await bench.fetching.claim()
     assert again is not None
     assert (again.job.job_id, again.attempt) == (identity, 2)
-    await bench.work.attach(identity, kept := store(bench))
-    await bench.work.recover()
+    await bench.fetching.attach(identity, kept := store(bench))
+    await bench.recover()
     assert bench.recordings.path(kept.name).exists()
     bench.database.close()
 
@@ -332,8 +332,8 @@ async def test_jobs_whose_recordings_were_fetched_still_count_as_waiting(tmp_pat
     bench = Bench(tmp_path)
     bench.jobs._max_queued = 1  # noqa: SLF001 (the bench has room for many)
     identity = await submit(bench)
-    await bench.work.claim(to_fetch=True)
-    await bench.work.attach(identity, store(bench))
+    await bench.fetching.claim()
+    await bench.fetching.attach(identity, store(bench))
     with pytest.raises(Exception, match="1 jobs are waiting"):
         await submit(bench)
     bench.database.close()
@@ -345,12 +345,12 @@ async def test_an_address_that_is_not_needed_any_more_leaves_no_trace_in_the_fil
 ) -> None:
     bench = Bench(tmp_path)
     identity = await submit(bench)
-    await bench.work.claim(to_fetch=True)
+    await bench.fetching.claim()
     if end == "delete":
         await bench.work.fail(identity, Failure("x", "y"))
         await bench.jobs.delete(identity)
     else:
-        await bench.work.attach(identity, store(bench))
+        await bench.fetching.attach(identity, store(bench))
     bench.database.close()
     assert not [path for path in files(tmp_path) if SIGNED.encode() in path.read_bytes()]
 
@@ -388,7 +388,7 @@ async def test_a_database_of_before_addresses_goes_on_with_its_jobs(tmp_path: Pa
         old.execute("PRAGMA user_version = 1")
         old.commit()
     bench = Bench(tmp_path)
-    assert await bench.work.claim(to_fetch=True) is None
+    assert await bench.fetching.claim() is None
     claimed = await bench.work.claim()
     assert claimed is not None
     assert (claimed.job.job_id, claimed.audio) == (identity, Audio(AudioName("sound"), "wav", 5))

@@ -4,81 +4,22 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
 
+from tests.support.job_bench import HEARD, Bench, files
 from tests.transcriber.conftest import Api, job_id
 from transcriber import states
 from transcriber.errors import JobOverError, StoreError
-from transcriber.model import Audio, Failure, JobId, Options, Submission, Transcript
+from transcriber.model import Failure, JobId, Transcript
 from transcriber.queue.run import MAX_ATTEMPTS
 from transcriber.results import fit
 from transcriber.store import rows
-from transcriber.store.changes import Store, record
+from transcriber.store.changes import record
 from transcriber.store.database import Database
-from transcriber.store.jobs import Jobs
-from transcriber.store.outbox import NOBODY, Event, Outbox
-from transcriber.store.recordings import Recordings
-from transcriber.store.work import Work
-
-HEARD = Transcript(text="hello", language="en", duration_seconds=1.0, segments=(), words=None)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.ms = 1_000_000
-
-    def __call__(self) -> int:
-        return self.ms
-
-
-class Bench:
-    """Jobs and outbox without worker and sender: the test takes both parts."""
-
-    def __init__(self, folder: Path, database: type[Database] = Database) -> None:
-        (folder / "audio").mkdir(exist_ok=True)
-        self.clock = Clock()
-        self.recordings = Recordings(folder / "audio")
-        self.database = database(folder)
-        self.store = store = Store(self.database, self.recordings, self.clock)
-        self.jobs = Jobs(store, max_queued=100)
-        self.work = Work(store)
-        self.outbox = Outbox(database=self.database, now=self.clock)
-
-    async def submit(self) -> JobId:
-        name = self.recordings.new_name()
-        self.recordings.path(name).write_bytes(b"sound")
-        identity = JobId(job_id())
-        audio = Audio(name=name, extension="wav", size_bytes=5)
-        await self.jobs.submit(Submission(identity, "ada", Options(prompt="names"), audio, digest=identity))
-        return identity
-
-    async def send_all(self) -> list[Event]:
-        """Every waiting event, taken at the first attempt."""
-        sent: list[Event] = []
-        while events := await self.claim():
-            for event in events:
-                await self.outbox.taken(event, 200)
-                sent.append(event)
-        return sent
-
-    async def claim(self) -> list[Event]:
-        """What a sender would send now; with no webhook configured, events wait for nobody."""
-        return await self.outbox.claim(NOBODY, limit=100)
-
-    async def data(self, identity: JobId) -> str:
-        snapshot = await self.jobs.find(identity)
-        assert snapshot is not None
-        return snapshot.data
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
-    yield bench
-    bench.database.close()
+from transcriber.store.outbox import Event
 
 
 def data_of(event: Event) -> str:
@@ -137,7 +78,7 @@ async def test_progress_that_was_tried_once_never_changes(bench: Bench) -> None:
     await bench.work.claim()
     await bench.send_all()
     await bench.work.progress(identity, 10)
-    (tried,) = await bench.claim()
+    (tried,) = await bench.due()
     await bench.outbox.postpone(tried, 0, status=500, error="answered 500")
     await bench.work.progress(identity, 20)
     again, later = await bench.send_all()
@@ -159,7 +100,7 @@ async def test_progress_goes_forward_only_and_100_is_kept_for_the_end(bench: Ben
 
 async def test_a_failing_event_holds_back_its_own_job_only(bench: Bench) -> None:
     first, second = await bench.submit(), await bench.submit()
-    events = await bench.claim()
+    events = await bench.due()
     stuck = next(event for event in events if event.job_id == first)
     await bench.outbox.postpone(stuck, 60, status=None, error="no answer")
     other = next(event for event in events if event.job_id == second)
@@ -202,7 +143,7 @@ async def test_a_job_that_was_given_back_keeps_its_first_start_and_sends_nothing
     await bench.send_all()
     before = await bench.data(identity)
     bench.clock.ms += 5_000
-    await bench.work.give_back(identity)
+    await bench.work.give_all_back()
     again = await bench.work.claim()
     assert again is not None
     assert again.attempt == 1
@@ -215,7 +156,7 @@ async def test_a_job_of_a_process_that_died_is_free_after_recovery(bench: Bench)
     await bench.work.claim()
     stray = bench.recordings.new_name()
     bench.recordings.path(stray).write_bytes(b"half an upload")
-    assert await bench.work.recover() == 1
+    assert await bench.recover() == 1
     again = await bench.work.claim()
     assert again is not None
     assert (again.job.job_id, again.attempt) == (identity, 2)
@@ -231,7 +172,7 @@ async def test_a_job_that_ends_its_process_again_and_again_is_given_up(
     identity = await bench.submit()
     for _ in range(MAX_ATTEMPTS):
         assert await bench.work.claim()
-        await bench.work.recover()
+        await bench.recover()
     bench.database.close()
     assert start().until(identity, "failed")["error"]["code"] == "gave_up"
 
@@ -403,7 +344,3 @@ async def test_a_deleted_transcript_leaves_no_trace_in_the_files(tmp_path: Path)
     await bench.jobs.delete(identity)
     bench.database.close()
     assert not [path for path in files(tmp_path) if b"most peculiar" in path.read_bytes()]
-
-
-def files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]

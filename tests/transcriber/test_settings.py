@@ -63,7 +63,7 @@ def test_groq_is_the_engine_where_its_key_is_set() -> None:
         ("TRANSCRIBER_CONFIG", "/nowhere/x.toml", "cannot be read"),
         ("TRANSCRIBER_API_KEY", "schl\u00fcssel", "printable ASCII"),
         ("GROQ_API_KEY", "gsk_one\ngsk_two", "printable ASCII"),
-        ("TRANSCRIBER_RETENTION_DAYS", "30", "not supported yet"),
+        ("TRANSCRIBER_RETENTION_DAYS", "-1", "from 0 to 36500"),
         ("TRANSCRIBER_WEBHOK_URL", "https://x.example", "did you mean TRANSCRIBER_WEBHOOK_URL?"),
         ("TRANSCRIBER_XYZZY_PLUGH", "1", "is unknown"),
     ],

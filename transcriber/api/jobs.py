@@ -15,7 +15,7 @@ from transcriber.api.asked import body, limit, position
 from transcriber.api.receiving import Receiving
 from transcriber.errors import RequestError
 from transcriber.intake.submission import Fields, is_job_id, job_id_of, new_job_id
-from transcriber.model import OVER, STATUSES, JobId, Status, transcript_data
+from transcriber.model import OVER, STATUSES, JobId, Status, attempts_data, transcript_data
 from transcriber.store.jobs import Jobs, Snapshot
 
 POLL_SECONDS = 1
@@ -44,6 +44,7 @@ class Api:
             Route("/v1/jobs", self.page, methods=["GET"]),
             Route("/v1/jobs/{job_id}", self.get, methods=["GET"]),
             Route("/v1/jobs/{job_id}", self.delete, methods=["DELETE"]),
+            Route("/v1/jobs/{job_id}/attempts", self.attempts, methods=["GET"]),
             Route("/v1/jobs/{job_id}/transcript", self.transcript, methods=["GET"]),
             Route("/v1/jobs/{job_id}/cancel", self.cancel, methods=["POST"]),
             Route("/v1/jobs/{job_id}/retry", self.retry, methods=["POST"]),
@@ -64,6 +65,14 @@ class Api:
         if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return json_answer(snapshot.data, headers=headers)
+
+    async def attempts(self, request: Request) -> Response:
+        self._access.check(request)
+        job_id = _job_id(request)
+        attempts = await self._jobs.attempts(job_id)
+        if attempts is None:
+            raise _unknown(job_id)
+        return json_answer(attempts_data(attempts))
 
     async def transcript(self, request: Request) -> Response:
         self._access.check(request)

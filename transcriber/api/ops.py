@@ -14,6 +14,7 @@ from starlette.routing import Route
 from transcriber.api import page
 from transcriber.metrics import Metrics
 from transcriber.model import UnixMs
+from transcriber.store.database import Database
 from transcriber.store.jobs import Jobs
 from transcriber.store.outbox import Outbox
 from transcriber.store.recordings import MIN_FREE_BYTES, Recordings
@@ -28,6 +29,7 @@ class Ops:
         jobs: Jobs,
         outbox: Outbox,
         recordings: Recordings,
+        database: Database,
         metrics: Metrics,
         engine_fault: Callable[[], str | None],
         now: Callable[[], UnixMs],
@@ -35,6 +37,7 @@ class Ops:
         self._jobs = jobs
         self._outbox = outbox
         self._recordings = recordings
+        self._database = database
         self._metrics = metrics
         self._engine_fault = engine_fault
         self._now = now
@@ -65,6 +68,9 @@ class Ops:
 
     async def metrics(self, _: Request) -> Response:
         census, backlogs = await self._jobs.census(), await self._outbox.backlogs()
+        self._metrics.measured(
+            free_bytes=self._recordings.free_bytes(), store_bytes=self._database.size_bytes()
+        )
         text = self._metrics.exposition(census, backlogs, self._now())
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 

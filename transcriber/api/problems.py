@@ -2,7 +2,7 @@
 
 import http
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.routing import Match, Route
 
 from transcriber import log
 from transcriber.errors import RequestError
+from transcriber.metrics import Metrics
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -34,10 +35,14 @@ def problem(
     )
 
 
-async def on_request_error(_: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestError):
-        raise error
-    return problem(error.status, error.code, error.detail, error.headers)
+def on_request_error(metrics: Metrics) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(_: Request, error: Exception) -> Response:
+        if not isinstance(error, RequestError):
+            raise error
+        metrics.refused(error.code)
+        return problem(error.status, error.code, error.detail, error.headers)
+
+    return answer
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
@@ -60,8 +65,13 @@ def store_unavailable(error: Exception) -> RequestError:
     return RequestError(503, "store_unavailable", detail, {"Retry-After": "30"})
 
 
-async def on_store_error(request: Request, error: Exception) -> Response:
-    return await on_request_error(request, store_unavailable(error))
+def on_store_error(metrics: Metrics) -> Callable[[Request, Exception], Awaitable[Response]]:
+    refuse = on_request_error(metrics)
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return await refuse(request, store_unavailable(error))
+
+    return answer
 
 
 async def on_crash(_: Request, __: Exception) -> Response:

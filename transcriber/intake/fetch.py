@@ -44,7 +44,6 @@ class Bounds:
 class Fetcher:
     """`tls` says whom to trust. `free_bytes` tells what the disk has left."""
 
-    name = "fetch"
     concurrency = 8  # so that a few hosts that answer slowly do not hold up the recordings of all others
 
     def __init__(
@@ -61,9 +60,6 @@ class Fetcher:
         self._tls = tls
         self._free_bytes = free_bytes
         self._now = now
-
-    async def prepare(self) -> None:
-        """Nothing: every fetch has connections of its own."""
 
     async def fetch(self, source: AudioUrl, destination: Path) -> int:
         """Writes the recording to `destination`, a new file; the number of its bytes. Raises SpeechError, or OSError of the disk.

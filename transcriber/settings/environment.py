@@ -15,12 +15,10 @@ EngineName = Literal["groq", "local"]
 T = TypeVar("T")
 
 SECRETS = ("GROQ_API_KEY", "TRANSCRIBER_API_KEY", "TRANSCRIBER_WEBHOOK_SECRET")
-LATER = ("TRANSCRIBER_RETENTION_DAYS",)
 KNOWN = frozenset(
     {
         *SECRETS,
         *(f"{name}_FILE" for name in SECRETS),
-        *LATER,
         "GROQ_BASE_URL",
         "TRANSCRIBER_ALLOW_PRIVATE_AUDIO_URLS",
         "TRANSCRIBER_CONFIG",
@@ -38,6 +36,7 @@ KNOWN = frozenset(
         "TRANSCRIBER_PROGRESS_SECONDS",
         "TRANSCRIBER_PUBLIC_URL",
         "TRANSCRIBER_REQUIRE_KEY",
+        "TRANSCRIBER_RETENTION_DAYS",
         "TRANSCRIBER_WEBHOOK_URL",
     }
 )
@@ -85,6 +84,8 @@ class Settings:
     """TRANSCRIBER_MAX_QUEUED_JOBS: more are refused with 429. Default: 1000."""
     progress_seconds: float
     """TRANSCRIBER_PROGRESS_SECONDS: least time between two progress events of a job. Default: 1."""
+    retention_days: int
+    """TRANSCRIBER_RETENTION_DAYS: jobs that ended before are deleted, as by DELETE; 0 keeps them for ever. Default: 30."""
 
 
 def parse(environment: Mapping[str, str]) -> Settings:
@@ -112,6 +113,7 @@ def parse(environment: Mapping[str, str]) -> Settings:
         max_audio_seconds=reader.whole("TRANSCRIBER_MAX_AUDIO_SECONDS", 14_400, least=1),
         max_queued_jobs=reader.whole("TRANSCRIBER_MAX_QUEUED_JOBS", 1_000, least=1),
         progress_seconds=reader.number("TRANSCRIBER_PROGRESS_SECONDS", 1.0),
+        retention_days=reader.whole("TRANSCRIBER_RETENTION_DAYS", 30, least=0, most=36_500),
     )
     if settings.engine == "groq" and not groq_api_key:
         reader.faults.append("TRANSCRIBER_ENGINE is groq, but GROQ_API_KEY is not set: set it, or use local")
@@ -212,10 +214,8 @@ class _Reader:
     def finish(self) -> None:
         """Raises SettingsError if anything was wrong, unknown variables included."""
         for name in sorted(self._values):
-            if name in LATER:
-                self.faults.append(f"{name} is not supported yet: unset it")
-            elif name.startswith("TRANSCRIBER_") and name not in KNOWN:
-                self.faults.append(f"{name} is unknown{did_you_mean(name, KNOWN - set(LATER))}")
+            if name.startswith("TRANSCRIBER_") and name not in KNOWN:
+                self.faults.append(f"{name} is unknown{did_you_mean(name, KNOWN)}")
         if self.faults:
             raise SettingsError(self.faults)
 

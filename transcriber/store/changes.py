@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from transcriber.model import AudioName, Job, JobId, Step, UnixMs
-from transcriber.store import events, rows
+from transcriber import states
+from transcriber.model import OVER, AttemptOutcome, AudioName, FinalStep, Job, JobId, Step, UnixMs
+from transcriber.store import attempts, events, parts, rows
 from transcriber.store.database import Database
 from transcriber.store.recordings import Recordings
 
@@ -90,6 +91,28 @@ def record(connection: sqlite3.Connection, job: Job, step: Step, now: UnixMs) ->
     numbered = events.append(connection, job, step, now)
     rows.update(connection, numbered, now)
     return numbered
+
+
+def finish(connection: sqlite3.Connection, job: Job, step: FinalStep, now: UnixMs) -> Job:
+    """The job as stored with its last event but its deletion; nobody has it in hand any more."""
+    outcome: AttemptOutcome = "stopped" if step == "cancelled" else step
+    attempts.end(connection, job.job_id, outcome, now, failure=job.error)
+    rows.let_go(connection, job.job_id)
+    return record(connection, job, step, now)
+
+
+def delete(connection: sqlite3.Connection, row: rows.Row, now: UnixMs) -> tuple[Job, AudioName | None]:
+    """The tombstone of a job that is none yet, and the recording's name as `let_audio_go` has it."""
+    job = row.job
+    if job.status not in OVER:
+        job = finish(connection, states.cancel(job, now), "cancelled", now)
+    job = record(connection, states.delete(job), "deleted", now)
+    rows.forget_transcript(connection, job.job_id)
+    rows.forget_options(connection, job.job_id)
+    rows.forget_audio_url(connection, job.job_id)
+    parts.forget(connection, job.job_id)
+    attempts.forget(connection, job.job_id)
+    return job, let_audio_go(connection, row)
 
 
 def let_audio_go(connection: sqlite3.Connection, row: rows.Row) -> AudioName | None:

@@ -32,13 +32,14 @@ class Database:
     """Opening takes the lock and migrates. Raises StoreError if another process has it or it cannot be used."""
 
     def __init__(self, folder: Path) -> None:
+        self._path = folder / "transcriber.db"
         self._lock = _lock(folder / "transcriber.lock")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         try:
-            self._connection = self._thread.submit(_open, folder / "transcriber.db").result()
+            self._connection = self._thread.submit(_open, self._path).result()
         except sqlite3.Error as error:
             self._release()
-            raise StoreError(f"{folder / 'transcriber.db'} cannot be used: {error}") from error
+            raise StoreError(f"{self._path} cannot be used: {error}") from error
         except BaseException:
             self._release()
             raise
@@ -49,6 +50,11 @@ class Database:
         A transaction that has begun also ends when its caller is cancelled: cancellation loses only the answer.
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+
+    def size_bytes(self) -> int:
+        """On the disk, with the write-ahead log."""
+        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
         """After the transactions under way. Later ones raise RuntimeError."""

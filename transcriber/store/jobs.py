@@ -7,6 +7,7 @@ from transcriber import states
 from transcriber.errors import RequestError
 from transcriber.model import (
     OVER,
+    Attempt,
     AudioName,
     AudioUrl,
     Job,
@@ -17,8 +18,8 @@ from transcriber.model import (
     job_data,
     transcript_from_data,
 )
-from transcriber.store import parts, rows
-from transcriber.store.changes import Store, let_audio_go, record
+from transcriber.store import attempts, parts, rows
+from transcriber.store.changes import Store, delete, finish, record
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,15 @@ class Jobs:
         data = await self._store.database.transaction(lambda connection: rows.transcript(connection, job_id))
         return None if data is None else transcript_from_data(data)
 
+    async def attempts(self, job_id: JobId) -> list[Attempt] | None:
+        """The newest of them, in their order; None if the job is unknown."""
+
+        def work(connection: sqlite3.Connection) -> list[Attempt] | None:
+            known = rows.find(connection, job_id)
+            return None if known is None else attempts.of_job(connection, job_id)
+
+        return await self._store.database.transaction(work)
+
     async def page(
         self, *, user_id: str | None, status: Status | None, before: int | None, limit: int
     ) -> rows.Page:
@@ -85,7 +95,7 @@ class Jobs:
             if row.job.status in OVER:
                 return Snapshot(row.job.status, row.data), False
             now = self._store.moment(row)
-            return _snapshot(record(connection, states.cancel(row.job, now), "cancelled", now)), True
+            return _snapshot(finish(connection, states.cancel(row.job, now), "cancelled", now)), True
 
         return await self._store.change(job_id, work)
 
@@ -174,15 +184,8 @@ class Jobs:
     def _delete(self, connection: sqlite3.Connection, row: rows.Row) -> tuple[Snapshot, AudioName | None]:
         if row.job.status == "deleted":
             return Snapshot(row.job.status, row.data), None
-        job, now = row.job, self._store.moment(row)
-        if job.status not in OVER:
-            job = record(connection, states.cancel(job, now), "cancelled", now)
-        job = record(connection, states.delete(job), "deleted", now)
-        rows.forget_transcript(connection, job.job_id)
-        rows.forget_options(connection, job.job_id)
-        rows.forget_audio_url(connection, job.job_id)
-        parts.forget(connection, job.job_id)
-        return _snapshot(job), let_audio_go(connection, row)
+        job, orphan = delete(connection, row, self._store.moment(row))
+        return _snapshot(job), orphan
 
 
 def _id_reused(job_id: JobId) -> RequestError:

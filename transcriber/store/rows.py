@@ -19,6 +19,10 @@ from transcriber.model import (
 )
 
 MAX_PAGE_BYTES = 8_000_000
+SUSPECT_CRASHES = 2
+"""A job that was in hand at so many crashes in a row may be their cause: it is tried alone, before all others."""
+FARTHEST_MS = 7_200_000
+"""No attempt is put off for so long: a time farther ahead was noted before the clock was set back, and is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +64,45 @@ def find(connection: sqlite3.Connection, job_id: JobId) -> Row | None:
 
 
 def next_waiting(connection: sqlite3.Connection, now: UnixMs, *, to_fetch: bool) -> Row | None:
-    """The job accepted first of those that are due, in nobody's hand, and with their recording yet to fetch, or not."""
+    """Of the jobs that are due, in nobody's hand, and with their recording yet to fetch or not, a suspect, else one of the
+    user with the fewest such jobs in hand.
+
+    Of several such users the one served longest ago; of that user's jobs the one accepted first, where a job that was
+    put behind another counts as accepted just after it.
+    """
+    # the indexes are named, as the planner would read all jobs of a user to count the few in hand
     row = connection.execute(
-        "SELECT * FROM jobs WHERE status IN ('queued', 'processing') AND in_hand = 0 AND not_before <= ?"
-        " AND (audio IS NULL) = ? ORDER BY position LIMIT 1",
-        (now, to_fetch),
+        "WITH due AS ("
+        " SELECT position, user_id, behind, crashes >= :suspect AS suspect FROM jobs INDEXED BY jobs_waiting"
+        " WHERE status IN ('queued', 'processing') AND in_hand = 0 AND (audio IS NULL) = :to_fetch"
+        " AND NOT not_before BETWEEN :now + 1 AND :now + :farthest),"
+        " users AS ("
+        " SELECT user_id,"
+        " (SELECT count(*) FROM jobs INDEXED BY jobs_in_hand"
+        " WHERE user_id = due.user_id AND in_hand = 1 AND (audio IS NULL) = :to_fetch) AS in_hand,"
+        " (SELECT max(turn) FROM jobs WHERE user_id = due.user_id) AS turn"
+        " FROM due GROUP BY user_id)"
+        " SELECT * FROM jobs WHERE position = ("
+        " SELECT position FROM due JOIN users USING (user_id)"
+        " ORDER BY suspect DESC, in_hand, turn, max(behind, position), behind, position LIMIT 1)",
+        {"suspect": SUSPECT_CRASHES, "now": now, "farthest": FARTHEST_MS, "to_fetch": to_fetch},
     ).fetchone()
     return None if row is None else _row(row)
 
 
-def next_due_at(connection: sqlite3.Connection, *, to_fetch: bool) -> UnixMs | None:
+def suspect_is_in_hand(connection: sqlite3.Connection) -> bool:
     row = connection.execute(
-        "SELECT min(not_before) FROM jobs WHERE status IN ('queued', 'processing') AND in_hand = 0"
-        " AND (audio IS NULL) = ?",
-        (to_fetch,),
+        "SELECT 1 FROM jobs INDEXED BY jobs_in_hand WHERE in_hand = 1 AND crashes >= ? LIMIT 1",
+        (SUSPECT_CRASHES,),
+    ).fetchone()
+    return row is not None
+
+
+def next_due_at(connection: sqlite3.Connection, now: UnixMs, *, to_fetch: bool) -> UnixMs | None:
+    row = connection.execute(
+        "SELECT min(iif(not_before > :now + :farthest, :now, not_before)) FROM jobs INDEXED BY jobs_waiting"
+        " WHERE status IN ('queued', 'processing') AND in_hand = 0 AND (audio IS NULL) = :to_fetch",
+        {"now": now, "farthest": FARTHEST_MS, "to_fetch": to_fetch},
     ).fetchone()
     due: UnixMs | None = row[0]
     return due
@@ -134,33 +163,48 @@ def update(connection: sqlite3.Connection, job: Job, now: UnixMs) -> None:
     )
 
 
-def take_in_hand(connection: sqlite3.Connection, job_id: JobId) -> None:
-    connection.execute("UPDATE jobs SET in_hand = 1, attempts = attempts + 1 WHERE job_id = ?", (job_id,))
-
-
-def give_back(connection: sqlite3.Connection, job_id: JobId) -> None:
-    """The attempt does not count: it was stopped, not failed."""
+def take_in_hand(connection: sqlite3.Connection, job_id: JobId, turn: int) -> None:
     connection.execute(
-        "UPDATE jobs SET in_hand = 0, attempts = attempts - 1 WHERE job_id = ? AND in_hand = 1", (job_id,)
+        "UPDATE jobs SET in_hand = 1, attempts = attempts + 1, turn = ? WHERE job_id = ?", (turn, job_id)
+    )
+
+
+def let_go(connection: sqlite3.Connection, job_id: JobId) -> None:
+    """Nobody has it in hand any more; its attempt counts."""
+    connection.execute("UPDATE jobs SET in_hand = 0 WHERE job_id = ? AND in_hand = 1", (job_id,))
+
+
+def let_all_crash(connection: sqlite3.Connection) -> int:
+    """The number of jobs that were in hand when their process died; their attempts count."""
+    return connection.execute("UPDATE jobs SET in_hand = 0, crashes = crashes + 1 WHERE in_hand = 1").rowcount
+
+
+def give_all_back(connection: sqlite3.Connection, *, to_fetch: bool) -> None:
+    """Their attempts do not count: they were stopped, not failed."""
+    connection.execute(
+        "UPDATE jobs SET in_hand = 0, attempts = attempts - 1 WHERE in_hand = 1 AND (audio IS NULL) = ?",
+        (to_fetch,),
     )
 
 
 def postpone(connection: sqlite3.Connection, job_id: JobId, due: UnixMs) -> None:
-    connection.execute("UPDATE jobs SET in_hand = 0, not_before = ? WHERE job_id = ?", (due, job_id))
+    """Behind every job accepted so far, so that it takes no place of theirs."""
+    connection.execute(
+        "UPDATE jobs SET in_hand = 0, crashes = 0, not_before = ?, behind = (SELECT max(position) FROM jobs) WHERE job_id = ?",
+        (due, job_id),
+    )
 
 
-def drop_all_hands(connection: sqlite3.Connection) -> int:
-    """The number of jobs that a former process had in hand."""
-    return connection.execute(
-        "UPDATE jobs SET in_hand = 0 WHERE in_hand = 1 AND status = 'processing'"
-    ).rowcount
+def uncount_attempt(connection: sqlite3.Connection, job_id: JobId) -> None:
+    """The latest one was not the job's fault."""
+    connection.execute("UPDATE jobs SET attempts = attempts - 1 WHERE job_id = ?", (job_id,))
 
 
 def attach(connection: sqlite3.Connection, job_id: JobId, audio: Audio) -> None:
     """The fetched recording in place of its address. The job is free again, and the attempt that succeeded does not count."""
     connection.execute(
         "UPDATE jobs SET audio = ?, extension = ?, size_bytes = ?, audio_url = NULL,"
-        " in_hand = 0, attempts = attempts - 1 WHERE job_id = ?",
+        " in_hand = 0, attempts = attempts - 1, crashes = 0 WHERE job_id = ?",
         (audio.name, audio.extension, audio.size_bytes, job_id),
     )
 
@@ -202,14 +246,16 @@ def forget_transcript(connection: sqlite3.Connection, job_id: JobId) -> None:
 def count_waiting(connection: sqlite3.Connection) -> int:
     """Jobs in nobody's hand, also those between two attempts and those whose recording was fetched: each keeps the disk."""
     (count,) = connection.execute(
-        "SELECT count(*) FROM jobs WHERE status IN ('queued', 'processing') AND in_hand = 0"
+        "SELECT (SELECT sum(jobs) FROM job_counts WHERE status IN ('queued', 'processing'))"
+        " - (SELECT count(*) FROM jobs INDEXED BY jobs_in_hand WHERE in_hand = 1)"
     ).fetchone()
     return int(count)
 
 
 def census(connection: sqlite3.Connection) -> Census:
-    counts = connection.execute("SELECT status, count(*) AS count FROM jobs GROUP BY status")
-    by_status: dict[Status, int] = {row["status"]: row["count"] for row in counts}
+    """Takes as long however many jobs are kept."""
+    counts = connection.execute("SELECT status, jobs FROM job_counts")
+    by_status: dict[Status, int] = {row["status"]: row["jobs"] for row in counts}
     oldest = connection.execute(
         "SELECT changed_at FROM jobs WHERE status = 'queued' ORDER BY position LIMIT 1"
     ).fetchone()

@@ -18,6 +18,7 @@ from transcriber.api.problems import store_unavailable
 from transcriber.api.receiving import Receiving
 from transcriber.api.waiting import Waiting
 from transcriber.errors import RequestError
+from transcriber.metrics import Metrics
 from transcriber.model import JobId
 from transcriber.store.jobs import Jobs
 
@@ -37,12 +38,14 @@ class OpenAi:
         waiting: Waiting,
         stop: Callable[[JobId], None],
         access: Access,
+        metrics: Metrics,
     ) -> None:
         self._jobs = jobs
         self._receiving = receiving
         self._waiting = waiting
         self._stop = stop
         self._access = access
+        self._metrics = metrics
 
     def routes(self) -> list[Route]:
         return [Route(path, self.transcribe, methods=["POST"]) for path in PATHS]
@@ -51,9 +54,13 @@ class OpenAi:
         try:
             return await self._transcribe(request)
         except RequestError as error:
-            return refusals.problem(error)
+            return self._refuse(error)
         except sqlite3.Error as error:
-            return refusals.problem(store_unavailable(error))
+            return self._refuse(store_unavailable(error))
+
+    def _refuse(self, error: RequestError) -> Response:
+        self._metrics.refused(error.code)
+        return refusals.problem(error)
 
     async def _transcribe(self, request: Request) -> Response:
         self._access.check(request)

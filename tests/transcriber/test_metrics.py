@@ -1,0 +1,61 @@
+"""The metrics: all of them described, and true."""
+
+import re
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.groq_server import GroqServer, error
+from tests.transcriber.conftest import Api
+
+DESCRIBED = re.compile(r"`(transcriber_[a-z_]+)`")
+
+
+def samples(api: Api) -> dict[tuple[str, tuple[str, ...]], float]:
+    """By name and the values of the labels, in the order of the labels' names."""
+    families = text_string_to_metric_families(api.http.get("/metrics").text)
+    return {
+        (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_every_metric_is_described_and_every_description_is_of_one(shared_api: Api) -> None:
+    families = text_string_to_metric_families(shared_api.http.get("/metrics").text)
+    exposed = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in families
+        if not family.name.endswith("_created")
+    }
+    assert set(DESCRIBED.findall(Path("docs/transcriber.md").read_text())) == exposed
+
+
+def test_what_an_engine_does_is_counted(api: Api, groq: GroqServer) -> None:
+    groq.answers.extend([error(500), error(400)])
+    api.until(api.post().json()["jobId"], "failed")
+    api.until(api.post().json()["jobId"], "completed")
+    found = samples(api)
+    assert found["transcriber_engine_errors_total", ("engine_unavailable", "groq")] == 1
+    assert found["transcriber_engine_errors_total", ("engine_refused", "groq")] == 1
+    assert found["transcriber_real_time_factor_count", ("groq",)] == 1
+    assert 0 < found["transcriber_real_time_factor_sum", ("groq",)] < 5
+    assert found["transcriber_audio_seconds_total", ("groq",)] == 11
+    assert found["transcriber_engine_paused", ("groq",)] == 0
+    assert found["transcriber_jobs", ("failed",)] == 1
+
+
+def test_what_is_refused_is_counted_by_its_code(api: Api) -> None:
+    for _ in range(2):
+        assert api.post(b"no sound at all").status_code == 422
+    assert api.http.get("/v1/jobs").status_code == 403
+    found = samples(api)
+    assert found["transcriber_requests_refused_total", ("not_audio",)] == 2
+    assert found["transcriber_requests_refused_total", ("list_closed",)] == 1
+
+
+def test_the_room_that_is_used_and_left_is_told(api: Api) -> None:
+    found = samples(api)
+    on_disk = sum(path.stat().st_size for path in api.data_dir.glob("transcriber.db*"))
+    assert 4_096 <= found["transcriber_store_bytes", ()] <= on_disk
+    assert found["transcriber_disk_free_bytes", ()] > 1_000_000
