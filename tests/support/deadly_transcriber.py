@@ -26,8 +26,8 @@ COMPANY_SECONDS = 1.0
 class DeadlyEngine(GroqEngine):
     """A run waits a moment for another; then a deadly one crashes, and no other ends beside one."""
 
-    def __init__(self, *, api_key: str, base_url: str | None) -> None:
-        super().__init__(api_key=api_key, base_url=base_url)
+    def __init__(self, *, api_key: str, base_url: str | None, max_file_bytes: int) -> None:
+        super().__init__(api_key=api_key, base_url=base_url, max_file_bytes=max_file_bytes)
         self._accompanied = asyncio.Event()
         self._inside = 0
 
@@ -49,7 +49,11 @@ class DeadlyEngine(GroqEngine):
 def main() -> None:
     log.configure()
     settings = parse(os.environ)
-    engine = DeadlyEngine(api_key=settings.groq_api_key, base_url=settings.groq_base_url)
+    engine = DeadlyEngine(
+        api_key=settings.groq_api_key,
+        base_url=settings.groq_base_url,
+        max_file_bytes=settings.groq_max_file_bytes,
+    )
     app = build(settings, engine=engine, max_attempts=MAX_ATTEMPTS)
     uvicorn.run(app, port=0, log_config=None)
 

@@ -39,7 +39,7 @@ class Post:
         self.database = Database(folder)
         store = Store(self.database, self.recordings, lambda: self.ms)
         self.jobs = Jobs(store, max_queued=100)
-        self.work = Work(store)
+        self.work = Work(store, engine="bench", to_fetch=False)
         self.outbox = Outbox(database=self.database, now=lambda: self.ms, keeps_taken=keeps_taken)
         self.history = History(store)
 

@@ -30,7 +30,6 @@ from transcriber.model import Audio, AudioName, AudioUrl, Failure, JobId, Option
 from transcriber.queue.fetching import Fetching
 from transcriber.queue.run import MAX_ATTEMPTS
 from transcriber.results import fit
-from transcriber.store import rows
 
 SIGNED = "a-signature-never-to-be-shown"
 PATH = f"/talk.mp3?signature={SIGNED}"
@@ -269,7 +268,7 @@ async def test_when_the_next_attempt_is_due_is_told_apart(bench: Bench) -> None:
     identity = await submit(bench)
     assert await bench.work.next_due_at() is None
     await bench.fetching.claim()
-    await bench.work.postpone(identity, 5)
+    await bench.fetching.postpone(identity, Failure("x", "y"), 5)
     assert await bench.fetching.next_due_at() == bench.clock.ms + 5_000
     assert await bench.work.next_due_at() is None
 
@@ -363,12 +362,15 @@ async def test_a_disk_that_is_full_ends_the_attempt_and_leaves_nothing(bench: Be
         free_bytes=lambda: 10**12,
         now=bench.clock,
     )
-    fetching = Fetching(work=bench.work, fetcher=fetcher, recordings=bench.recordings)
+    fetching = Fetching(work=bench.fetching, fetcher=fetcher, recordings=bench.recordings)
+    await submit(bench)
+    assignment = await bench.fetching.claim()
+    assert assignment is not None
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(SOUND) // 2, hard))
     try:
         with pytest.raises(SpeechError, match="no room") as caught:
-            await fetching.run(JobId(job_id()), AudioUrl(host.url + PATH))
+            await fetching.take(replace(assignment, audio=AudioUrl(host.url + PATH)), lambda _: None)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (caught.value.code, caught.value.retryable) == ("disk_full", True)
@@ -394,15 +396,3 @@ async def test_a_database_of_before_addresses_goes_on_with_its_jobs(tmp_path: Pa
     assert (claimed.job.job_id, claimed.audio) == (identity, Audio(AudioName("sound"), "wav", 5))
     assert await submit(bench)
     bench.database.close()
-
-
-async def test_the_next_job_is_found_by_an_index_for_either_worker(bench: Bench) -> None:
-    def plan(connection: sqlite3.Connection) -> list[str]:
-        statements: list[str] = []
-        connection.set_trace_callback(statements.append)
-        rows.next_waiting(connection, bench.clock.ms, to_fetch=True)
-        connection.set_trace_callback(None)
-        return [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statements[0]}")]
-
-    found = await bench.database.transaction(plan)
-    assert found == ["SEARCH jobs USING INDEX jobs_waiting (<expr>=?)"]

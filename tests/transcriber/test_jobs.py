@@ -271,7 +271,7 @@ async def test_who_waits_for_a_job_asks_the_store_only_when_that_job_changes(
             self.count += 1
             return await super().transaction(work)
 
-    bench = Bench(tmp_path, Counting)
+    bench = Bench(tmp_path, database=Counting)
     identity, other = await bench.submit(), await bench.submit()
     waiting = [asyncio.create_task(bench.jobs.ended(identity)) for _ in range(50)]
     await bench.jobs.census()

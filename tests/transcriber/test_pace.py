@@ -256,3 +256,31 @@ def test_a_run_that_is_cancelled_while_it_waits_or_tries_holds_up_nobody(world: 
     world.inside[1][1].cancel()
     world.loop.settle()
     assert set(world.inside) == {2}
+
+
+class LeapingLoop(asyncio.SelectorEventLoop):
+    """Its time leaps by what `leaps` has, at one look after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leaps: list[float] = []
+        self._ahead = 0.0
+
+    def time(self) -> float:
+        self._ahead += self.leaps.pop(0) if self.leaps else 0.0
+        return super().time() + self._ahead
+
+
+def test_a_pause_that_ends_between_two_looks_at_the_clock_keeps_nobody_waiting() -> None:
+    pace = Pace(backoff=Backoff(first_seconds=1, longest_seconds=256), chance=lambda: 0.5)
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, LeapingLoop)
+
+        async def scenario() -> None:
+            pace.pause(5)
+            async with asyncio.timeout(8):
+                loop.leaps = [4.9, 0.2]
+                await pace.free()
+
+        runner.run(scenario())

@@ -266,12 +266,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
     database.close()
 
 
+def _work(store: Store) -> Work:
+    return Work(store, engine="groq", to_fetch=False)
+
+
 async def in_hand(store: Store) -> Assignment:
     name = store.recordings.new_name()
     store.recordings.path(name).write_bytes(wav(SPOKEN))
     stored = Audio(name, "aiff", 1)
     await Jobs(store, max_queued=9).submit(Submission(JobId(job_id()), "ada", Options(), stored, "digest"))
-    assignment = await Work(store).claim()
+    assignment = await _work(store).claim()
     assert assignment is not None
     return assignment
 
@@ -280,7 +284,7 @@ async def test_nothing_is_encoded_where_the_database_would_have_no_room_left(sto
     engine = GroqEngine(api_key="x", max_file_bytes=25_000_000)
     assignment = await in_hand(store)
     recording = Recording(store.recordings.path(assignment.audio.name), assignment.audio, 12.0)
-    parts = Parts(engine=engine, recordings=store.recordings, work=Work(store))
+    parts = Parts(engine=engine, recordings=store.recordings, work=_work(store))
     with pytest.raises(SpeechError) as caught:
         await parts.transcribe(assignment.job.job_id, recording, Options(), lambda _: None)
     assert (caught.value.code, caught.value.retryable) == ("disk_full", True)
@@ -291,8 +295,8 @@ async def test_no_part_is_kept_of_a_job_that_is_over(store: Store) -> None:
     job = (await in_hand(store)).job
     await Jobs(store, max_queued=9).cancel(job.job_id)
     with pytest.raises(JobOverError):
-        await Work(store).keep_part(job.job_id, part(0, 1, "late"))
-    assert await Work(store).parts(job.job_id) == []
+        await _work(store).keep_part(job.job_id, part(0, 1, "late"))
+    assert await _work(store).parts(job.job_id) == []
 
 
 async def test_parts_are_kept_of_jobs_that_are_older_than_their_table(tmp_path: Path) -> None:
@@ -310,7 +314,7 @@ async def test_parts_are_kept_of_jobs_that_are_older_than_their_table(tmp_path: 
         old.commit()
     database = Database(tmp_path)
     try:
-        work = Work(Store(database, Recordings(tmp_path), lambda: 1_000))
+        work = _work(Store(database, Recordings(tmp_path), lambda: 1_000))
         await work.keep_part(job.job_id, part(60, 90, "two"))
         await work.keep_part(job.job_id, part(0, 60, "one"))
         assert [kept.transcript.text for kept in await work.parts(job.job_id)] == ["one", "two"]

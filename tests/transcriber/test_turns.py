@@ -215,8 +215,8 @@ def _fill(connection: sqlite3.Connection, count: int, status: Status) -> None:
     for number in range(count):
         job = states.create(JobId(f"{status}-job-of-the-tests-{number:06}"), f"user-{number % 20}", 1)
         connection.execute(
-            "INSERT INTO jobs (job_id, data, changed_at, digest, options, extension, size_bytes)"
-            " VALUES (?, ?, 1, '', '{}', 'wav', 5)",
+            "INSERT INTO jobs (job_id, data, changed_at, digest, options, audio, extension, size_bytes)"
+            " VALUES (?, ?, 1, '', '{}', 'x', 'wav', 5)",
             (job.job_id, job_data(replace(job, status=status))),
         )
 
@@ -224,8 +224,8 @@ def _fill(connection: sqlite3.Connection, count: int, status: Status) -> None:
 def _steps(connection: sqlite3.Connection) -> int:
     counted = itertools.count()
     connection.set_progress_handler(lambda: next(counted) < 0, 10)
-    assert rows.next_waiting(connection, 1_000) is not None
+    assert rows.next_waiting(connection, 1_000, to_fetch=False) is not None
     assert rows.census(connection).by_status["queued"] == 300
-    assert rows.count_queued(connection) == 300
+    assert rows.count_waiting(connection) == 300
     connection.set_progress_handler(None, 10)
     return next(counted)

@@ -39,8 +39,11 @@ class Pace:
 
     async def free(self) -> None:
         """Returns once a run that begins now would not have to wait."""
-        while self._must_wait():
-            await self._change()
+        while self._strikes > 0:
+            left = self.seconds_left()
+            if left == 0 and self._trier is None:
+                return
+            await self._change(left or None)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Callable[[], None]]:
@@ -63,9 +66,6 @@ class Pace:
                 self._trier = None
                 self._move()
 
-    def _must_wait(self) -> bool:
-        return self._strikes > 0 and (self.seconds_left() > 0 or self._trier is not None)
-
     def _open(self, ticket: object) -> None:
         """Only for the run that tries: one that was let through before the pause shows nothing of what came after."""
         if self._trier is ticket:
@@ -77,10 +77,9 @@ class Pace:
         self._moved.set()
         self._moved = asyncio.Event()
 
-    async def _change(self) -> None:
-        left = self.seconds_left()
+    async def _change(self, within_seconds: float | None) -> None:
         try:
-            async with asyncio.timeout(left if left > 0 else None):
+            async with asyncio.timeout(within_seconds):
                 await self._moved.wait()
         except TimeoutError:
             pass  # the pause is over
