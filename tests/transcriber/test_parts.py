@@ -1,11 +1,13 @@
 """Recordings that the engine does not take as they are: encoded anew, in parts, and put together again."""
 
+import asyncio
 import io
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from importlib import resources
 from pathlib import Path
+from typing import cast
 
 import av
 import httpx
@@ -21,7 +23,9 @@ from tests.support.webhook_receiver import WebhookReceiver
 from tests.transcriber.conftest import Api, job_id
 from transcriber import states
 from transcriber.audio import cuts
+from transcriber.backoff import Backoff
 from transcriber.errors import JobOverError, SpeechError, StoppedError
+from transcriber.metrics import Metrics
 from transcriber.model import (
     Assignment,
     Audio,
@@ -34,8 +38,10 @@ from transcriber.model import (
     Word,
     job_data,
 )
+from transcriber.queue.asking import Asking
+from transcriber.queue.pace import Pace
 from transcriber.queue.parts import Parts, joined
-from transcriber.speech import Recording
+from transcriber.speech import Engine, Recording, Takes
 from transcriber.speech.groq import GroqEngine
 from transcriber.store.changes import Store
 from transcriber.store.database import Database
@@ -270,9 +276,9 @@ def _work(store: Store) -> Work:
     return Work(store, engine="groq", to_fetch=False)
 
 
-async def in_hand(store: Store) -> Assignment:
+async def in_hand(store: Store, sound: bytes = SPOKEN) -> Assignment:
     name = store.recordings.new_name()
-    store.recordings.path(name).write_bytes(wav(SPOKEN))
+    store.recordings.path(name).write_bytes(wav(sound))
     stored = Audio(name, "aiff", 1)
     await Jobs(store, max_queued=9).submit(Submission(JobId(job_id()), "ada", Options(), stored, "digest"))
     assignment = await _work(store).claim()
@@ -320,3 +326,51 @@ async def test_parts_are_kept_of_jobs_that_are_older_than_their_table(tmp_path: 
         assert [kept.transcript.text for kept in await work.parts(job.job_id)] == ["one", "two"]
     finally:
         database.close()
+
+
+class Silent:
+    """An engine that takes small parts only, and never answers."""
+
+    name = "silent"
+    takes = Takes(frozenset({"flac"}), 100_000)
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def transcribe(self, *_: object) -> Transcript:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_what_was_heard_before_a_pause_does_not_show_that_the_engine_works_again(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "audio").mkdir()
+    store = Store(Database(tmp_path), Recordings(tmp_path / "audio"), lambda: 1_000)
+    job = await in_hand(store, LONG)
+    work, engine = _work(store), Silent()
+    await work.keep_part(job.job.job_id, part(0, 1, "one"))
+    pace = Pace(backoff=Backoff(0, 0), chance=lambda: 0.5)
+    pace.pause(None)
+    asking = Asking(engine=cast(Engine, engine), pace=pace, metrics=Metrics())
+    parts = Parts(engine=asking, recordings=store.recordings, work=work)
+    recording = Recording(store.recordings.path(job.audio.name), job.audio, 60.0)
+    run = asyncio.create_task(parts.transcribe(job.job.job_id, recording, Options(), lambda _: None))
+    asked = asyncio.create_task(engine.asked.wait())
+    await asyncio.wait({run, asked}, return_when=asyncio.FIRST_COMPLETED)
+    assert not run.done(), run.exception()
+    assert not await freed(pace)
+    run.cancel()
+    await asyncio.wait({run})
+    assert await freed(pace)
+    store.database.close()
+
+
+async def freed(pace: Pace) -> bool:
+    free = asyncio.create_task(pace.free())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    done = free.done()
+    free.cancel()
+    return done

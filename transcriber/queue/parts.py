@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from transcriber import audio
 from transcriber.audio import SAMPLE_RATE, Cut
 from transcriber.errors import SpeechError
 from transcriber.model import Audio, JobId, Options, Part, Segment, Transcript, Word
-from transcriber.speech import Engine, Progress, Recording
+from transcriber.speech import Progress, Recording, Takes
 from transcriber.store.recordings import Recordings
 from transcriber.store.work import Work
 from transcriber.threads import in_thread
@@ -22,10 +22,19 @@ ROOM_BYTES = 50_000_000
 Timed = TypeVar("Timed", Segment, Word)
 
 
+class Hears(Protocol):
+    """What of an engine is needed here."""
+
+    @property
+    def takes(self) -> Takes: ...
+
+    async def transcribe(self, recording: Recording, options: Options, progress: Progress) -> Transcript: ...
+
+
 class Parts:
     """What was heard of a part is stored before the next one begins: no later attempt pays for it again."""
 
-    def __init__(self, *, engine: Engine, recordings: Recordings, work: Work) -> None:
+    def __init__(self, *, engine: Hears, recordings: Recordings, work: Work) -> None:
         self._engine = engine
         self._recordings = recordings
         self._work = work

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,17 +9,14 @@ from transcriber import audio, results
 from transcriber.errors import SpeechError
 from transcriber.metrics import Metrics, RunOutcome
 from transcriber.model import Assignment, Audio, JobId, Transcript
+from transcriber.queue.asking import Asking
 from transcriber.queue.pace import Pace
 from transcriber.queue.parts import Parts
 from transcriber.queue.progress import Gauge, reported
-from transcriber.speech import Engine, Progress, Recording
+from transcriber.speech import Engine, Recording
 from transcriber.store.recordings import Recordings
 from transcriber.store.work import Work
 from transcriber.threads import in_thread
-
-# The slowest machine that is worth running on: ten times slower than speech, and never less than this.
-LEAST_RUN_SECONDS = 600.0
-RUN_SECONDS_PER_AUDIO_SECOND = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +43,10 @@ class Transcribing:
     ) -> None:
         self._work = work
         self._engine = engine
-        self._parts = Parts(engine=engine, recordings=recordings, work=work)
+        asking = Asking(engine=engine, pace=pace, metrics=metrics)
+        self._parts = Parts(engine=asking, recordings=recordings, work=work)
         self._recordings = recordings
         self._metrics = metrics
-        self._pace = pace
         self._bounds = bounds
         self._transcript_url = transcript_url
         self.name = engine.name
@@ -75,41 +71,11 @@ class Transcribing:
     async def _transcribe(
         self, assignment: Assignment, recording: Recording, over: Callable[[JobId], None]
     ) -> Transcript:
-        gauge = Gauge(recording.seconds)
-        async with (
-            reported(
-                self._work,
-                assignment.job.job_id,
-                gauge,
-                least_seconds=self._bounds.progress_seconds,
-                over=over,
-            ),
-            self._pace.turn() as works,
+        job_id, gauge = assignment.job.job_id, Gauge(recording.seconds)
+        async with reported(
+            self._work, job_id, gauge, least_seconds=self._bounds.progress_seconds, over=over
         ):
-
-            def advance(done_seconds: float) -> None:
-                works()
-                gauge.advance(done_seconds)
-
-            transcript = await self._ask(assignment, recording, advance)
-            works()
-            return transcript
-
-    async def _ask(self, assignment: Assignment, recording: Recording, progress: Progress) -> Transcript:
-        """The engine's answer, within a time that grows with the recording. Raises SpeechError."""
-        limit = max(LEAST_RUN_SECONDS, recording.seconds * RUN_SECONDS_PER_AUDIO_SECOND)
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(limit):
-                transcript = await self._parts.transcribe(
-                    assignment.job.job_id, recording, assignment.options, progress
-                )
-        except TimeoutError as error:
-            raise SpeechError("engine_timeout", f"not done after {limit:.0f} s", retryable=True) from error
-        self._metrics.heard(
-            engine=self.name, audio_seconds=recording.seconds, duration_seconds=time.monotonic() - began
-        )
-        return transcript
+            return await self._parts.transcribe(job_id, recording, assignment.options, gauge.advance)
 
     async def _measure(self, stored: Audio) -> Recording:
         path = self._recordings.path(stored.name)
