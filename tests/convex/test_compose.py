@@ -70,20 +70,19 @@ def test_every_variable_of_the_gateway_is_one_that_it_reads() -> None:
 
 def test_the_transcriber_takes_its_environment() -> None:
     settings = transcriber_settings(environment_of("transcriber"))  # an unknown variable is a fault
-    assert settings.webhook is not None
+    assert [webhook.name for webhook in settings.webhooks] == ["default"]
     assert settings.host == "0.0.0.0"
     assert str(settings.data_dir) == "/data"
 
 
 def test_the_transcriber_sends_to_the_route_and_with_the_secret_of_the_gateways_source() -> None:
-    webhook = transcriber_settings(environment_of("transcriber")).webhook
+    (webhook,) = transcriber_settings(environment_of("transcriber")).webhooks
     config = gateway_configuration(None, environ=environment_of("gateway"))
-    assert webhook is not None
     (source,) = config.sources
     address = urlsplit(webhook.url)
     assert (address.hostname, address.port) == ("gateway", exposed("gateway"))
     assert address.path == f"/webhooks/{source.name}"
-    assert webhook.secret == environment_of("gateway")["TRANSCRIBER_WEBHOOK_SECRET"]
+    assert webhook.secrets == (environment_of("gateway")["TRANSCRIBER_WEBHOOK_SECRET"],)
 
 
 @pytest.mark.parametrize("service", BUILT)
