@@ -152,7 +152,7 @@ def linked():
     schemas = document["components"]["schemas"]
     del schemas["NewJob"]["properties"]["user_id"]
     schemas["NewTranscription"]["oneOf"] = [{"required": ["file"]}]
-    for name in ("user_id", "url", "job_id", "stream", "temperature"):
+    for name in ("user_id", "url", "job_id", "temperature"):
         del schemas["NewTranscription"]["properties"][name]
     parameters = document["paths"]["/v1/jobs"]["get"]["parameters"]
     parameters.remove(next(parameter for parameter in parameters if parameter["name"] == "user_id"))
@@ -173,6 +173,8 @@ class Visit(linked().as_state_machine()):
             # the other routes that take a recording answer when its job is over
             recordings = RECORDINGS if case.path == "/v1/jobs" else [HEARD]
             case.body["file"] = recordings[zlib.crc32(repr(case.body).encode()) % len(recordings)]
+            if "stream" in case.body:
+                case.body.pop("response_format", None)  # not every one can be streamed
 
     def get_call_kwargs(self, case):  # noqa: ARG002 (Schemathesis's signature)
         return {"base_url": str(self.http.base_url), "headers": {"authorization": f"Bearer {API_KEY}"}}
