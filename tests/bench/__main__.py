@@ -20,6 +20,7 @@ from tests.bench.figures import (
     pruning,
     queue,
     speech,
+    speech_memory,
     stored,
     sustained,
     verify,
@@ -48,6 +49,7 @@ FIGURES: dict[str, Callable[[Place], Figure]] = {
     "page-requests": page_requests.measure,
     "queue": queue.measure,
     "speech": speech.measure,
+    "speech-memory": speech_memory.measure,
 }
 
 

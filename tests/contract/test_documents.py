@@ -69,6 +69,24 @@ def test_no_comma_in_a_text_without_quotes_made_a_key_of_its_second_half(documen
     assert list(keys_without_a_value(document)) == []
 
 
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_key_stands_twice_in_one_place_where_the_second_would_silently_win(name):
+    root = yaml.compose(Path(f"openapi/{name}.yaml").read_text("utf-8"), Loader=yaml.SafeLoader)
+    assert list(repeated_keys(root)) == []
+
+
+def repeated_keys(node):
+    """(line, key), of nodes as YAML is read, before they become a dict."""
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        yield from ((node.start_mark.line, key) for key in set(keys) if keys.count(key) > 1)
+        for _, value in node.value:
+            yield from repeated_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from repeated_keys(item)
+
+
 def keys_without_a_value(node):
     items = node.items() if isinstance(node, dict) else enumerate(node)
     for key, item in items:

@@ -41,6 +41,8 @@ FAST = settings(
 )
 A_VISIT = settings(FAST, max_examples=12, stateful_step_count=10, phases=[Phase.generate], database=None)
 LEAST_VISITS, MOST_VISITS = 4, 12
+NEVER_HERE = {"discardWebhook"}
+"""Only for a webhook that is no longer configured: the one that there is here stays."""
 SECRETS = (SECRET, GROQ_KEY, API_KEY)
 
 
@@ -143,10 +145,15 @@ def test_whatever_is_asked_of_a_job_that_there_is_has_a_documented_answer(case, 
 
 def linked():
     """What follows links, without `user_id`: Schemathesis takes it for the id of something that has to be created
-    first, by an operation that there is not, and would never begin with a recording.
+    first, by an operation that there is not, and would never begin with a recording. Of a transcription also without
+    what it is most often refused for, so that few calls lead to one that succeeds.
     """
     document = yaml.safe_load(DOCUMENT.read_text("utf-8"))
-    del document["components"]["schemas"]["NewJob"]["properties"]["user_id"]
+    schemas = document["components"]["schemas"]
+    del schemas["NewJob"]["properties"]["user_id"]
+    schemas["NewTranscription"]["oneOf"] = [{"required": ["file"]}]
+    for name in ("user_id", "url", "job_id", "temperature"):
+        del schemas["NewTranscription"]["properties"][name]
     parameters = document["paths"]["/v1/jobs"]["get"]["parameters"]
     parameters.remove(next(parameter for parameter in parameters if parameter["name"] == "user_id"))
     loaded = judged_as_here(schemathesis.openapi.from_dict(document)).include(path_regex="^/v1/")
@@ -166,6 +173,8 @@ class Visit(linked().as_state_machine()):
             # the other routes that take a recording answer when its job is over
             recordings = RECORDINGS if case.path == "/v1/jobs" else [HEARD]
             case.body["file"] = recordings[zlib.crc32(repr(case.body).encode()) % len(recordings)]
+            if "stream" in case.body:
+                case.body.pop("response_format", None)  # not every one can be streamed
 
     def get_call_kwargs(self, case):  # noqa: ARG002 (Schemathesis's signature)
         return {"base_url": str(self.http.base_url), "headers": {"authorization": f"Bearer {API_KEY}"}}
@@ -193,11 +202,11 @@ class Visit(linked().as_state_machine()):
 def test_whatever_follows_the_links_of_an_answer_has_a_documented_answer_and_each_leads_to_success(tmp_path):
     operations = {
         operation.ok().definition.raw["operationId"] for operation in Visit.schema.get_all_operations()
-    }
+    } - NEVER_HERE
     Visit.succeeded, Visit.failures = set(), []
     with serving(tmp_path) as url, httpx.Client(base_url=url) as Visit.http:
         for number in range(MOST_VISITS):
-            if number >= LEAST_VISITS and Visit.succeeded == operations:
+            if number >= LEAST_VISITS and operations <= Visit.succeeded:
                 break
             with suppress(Flaky):  # a store remembers: the same steps do not lead to the same answers
                 Visit.run(settings=A_VISIT)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import httpx
 
-from tests.bench.gateway import free_port
 from tests.bench.place import Place
-from tests.bench.processes import memory_mb, wait_until_answers
 from tests.bench.result import Claim, Figure, Panel, Series
+from tests.bench.transcriber import transcriber
 from tests.support.speech import RATE, samples, seconds_of_silence, wav
 
 HOUR_SECONDS = 3_600
@@ -61,21 +60,14 @@ def spoken(seconds: int, *, pause_seconds: int) -> bytes:
 
 
 def hear(place: Place, recording: bytes) -> Heard:
-    port, folder = free_port(), place.folder / "speech-memory"
-    environ = {
-        "TRANSCRIBER_ENGINE": "local",
-        "TRANSCRIBER_DATA_DIR": str(folder),
-        "TRANSCRIBER_PORT": str(port),
-    }
     with (
-        place.processes.python("transcriber", "serve", environ=environ) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
+        transcriber(place, place.folder / "speech-memory") as service,
+        httpx.Client(base_url=service.url, timeout=60) as http,
     ):
-        wait_until_answers(process, port, "/readyz")
-        idle, began = memory_mb(process.pid), time.monotonic()
+        idle, began = service.memory_mb(), time.monotonic()
         sent = http.post("/v1/jobs", files={"file": ("speech.wav", recording)}).raise_for_status().json()
-        course = [(float(percent), memory_mb(process.pid)) for percent in _progress(http, sent["jobId"])]
-        return Heard(idle, memory_mb(process.pid, peak=True), time.monotonic() - began, course)
+        course = [(float(percent), service.memory_mb()) for percent in _progress(http, sent["jobId"])]
+        return Heard(idle, service.memory_mb(peak=True), time.monotonic() - began, course)
 
 
 def _progress(http: httpx.Client, job_id: str) -> Iterator[int]:
