@@ -201,10 +201,10 @@ def uncount_attempt(connection: sqlite3.Connection, job_id: JobId) -> None:
 
 
 def attach(connection: sqlite3.Connection, job_id: JobId, audio: Audio) -> None:
-    """The fetched recording in place of its address. The job is free again, and the attempt that succeeded does not count."""
+    """The fetched recording in place of its address. The job is free again, and what fetching took counts no more."""
     connection.execute(
         "UPDATE jobs SET audio = ?, extension = ?, size_bytes = ?, audio_url = NULL,"
-        " in_hand = 0, attempts = attempts - 1, crashes = 0 WHERE job_id = ?",
+        " in_hand = 0, attempts = 0, crashes = 0 WHERE job_id = ?",
         (audio.name, audio.extension, audio.size_bytes, job_id),
     )
 
