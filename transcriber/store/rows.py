@@ -108,6 +108,14 @@ def next_due_at(connection: sqlite3.Connection, now: UnixMs, *, to_fetch: bool) 
     return due
 
 
+# Only what is asked for becomes part of the statement, so that an index serves it.
+_PAGE_CONDITIONS = {
+    "user_id": "user_id = :user_id",
+    "status": "status = :status",
+    "before": "position < :before",
+}
+
+
 def page(
     connection: sqlite3.Connection,
     *,
@@ -117,11 +125,11 @@ def page(
     limit: int,
 ) -> Page:
     """Newest first, fewer than `limit` where the jobs are large; without a status, deleted jobs are left out."""
+    values = {"user_id": user_id, "status": status, "before": before, "limit": limit}
+    asked_for = [text for name, text in _PAGE_CONDITIONS.items() if values[name] is not None]
+    condition = " AND ".join(asked_for if status else [*asked_for, "status <> 'deleted'"])
     cursor = connection.execute(
-        "SELECT position, data FROM jobs WHERE (:user_id IS NULL OR user_id = :user_id)"
-        " AND (CASE WHEN :status IS NULL THEN status <> 'deleted' ELSE status = :status END)"
-        " AND (:before IS NULL OR position < :before) ORDER BY position DESC LIMIT :limit + 1",
-        {"user_id": user_id, "status": status, "before": before, "limit": limit},
+        f"SELECT position, data FROM jobs WHERE {condition} ORDER BY position DESC LIMIT :limit + 1", values
     )
     items: list[str] = []
     position, size = 0, 0
