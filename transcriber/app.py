@@ -30,7 +30,7 @@ from transcriber.errors import RequestError, StoreError
 from transcriber.intake.resolve import Resolve, resolve_by_system
 from transcriber.metrics import Metrics
 from transcriber.model import JobId, UnixMs
-from transcriber.notify import Notifier, Pruning
+from transcriber.notify import Notifier
 from transcriber.queue import run
 from transcriber.queue.keeping import Keeper
 from transcriber.queue.lanes import Lanes
@@ -83,12 +83,10 @@ def build(
     )
     runner, fetching = lanes.transcribing(parts.engine), lanes.fetching(resolve)
     notifiers = [_notifier(webhook, parts, webhook_backoff) for webhook in settings.webhooks]
-    pruning = Pruning(history=parts.history, days=settings.event_days, now=now)
     services: list[Service] = [
         runner.run,
         fetching.run,
         *(notifier.run for notifier in notifiers),
-        pruning.run,
         _keeper(settings, parts).run,
     ]
     return Starlette(
@@ -135,7 +133,10 @@ def _assemble(settings: Settings, engine: Engine, now: Callable[[], UnixMs]) -> 
 
 def _keeper(settings: Settings, parts: _Parts) -> Keeper:
     return Keeper(
-        retention=Retention(parts.store), retention_days=settings.retention_days, now=parts.store.now
+        retention=Retention(parts.store),
+        retention_days=settings.retention_days,
+        event_days=settings.event_days,
+        now=parts.store.now,
     )
 
 

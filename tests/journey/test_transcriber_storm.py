@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.job_reconcile import Arrival, Promises, Stored, faults
+from tests.support.job_reconcile import Arrival, Promises, Stored, faults, faults_of_one_that_wants
 from tests.support.transcriber_storm import LEAST_KILLS, LEAST_STOPS, Storm
 
 ROUND_SECONDS = 10.0
@@ -47,6 +47,7 @@ class Sound:
             counts={"completed": 1, "failed": 0},
             in_hand=[],
             running=[],
+            parts=set(),
             files=set(),
         )
 
@@ -89,6 +90,7 @@ BROKEN: dict[str, Callable[[Sound], object]] = {
     "a recording that is gone": lambda sound: sound.stored.audio.update(one="x"),
     "its recording is kept": lambda sound: sound.stored.audio.update(one="x"),
     "its transcript is kept: False": lambda sound: sound.stored.transcripts.clear(),
+    "its parts are kept": lambda sound: sound.stored.parts.add("one"),
     "counted as": lambda sound: sound.stored.counts.update(failed=1),
 }
 
@@ -98,3 +100,25 @@ def test_every_invariant_can_fail(fault: str) -> None:
     sound = Sound()
     BROKEN[fault](sound)
     assert any(fault in found for found in sound.faults()), sound.faults()
+
+
+@pytest.mark.parametrize(
+    ("fault", "arrivals"),
+    [
+        ("was told as None", []),
+        ("was told as ['{", [arrival("completed", data("completed", 4, progress=100), webhook_id="d")]),
+        (
+            "is not wanted",
+            [arrival("queued", data("queued", 1), webhook_id="a")],
+        ),
+        (
+            "was never taken",
+            [arrival("completed", data("completed", 4, ended=3), webhook_id="d", taken=False)],
+        ),
+    ],
+)
+def test_every_invariant_of_a_webhook_that_wants_less_can_fail(fault: str, arrivals: list[Arrival]) -> None:
+    everything = Sound().arrivals
+    assert faults_of_one_that_wants({"completed"}, everything[-1:], everything) == []
+    found = faults_of_one_that_wants({"completed"}, arrivals, everything)
+    assert any(fault in one for one in found), found

@@ -13,19 +13,23 @@ import httpx
 from tests.support.job_reconcile import OVER, Promises
 from tests.support.speech import samples, wav
 
-SOUND = wav(samples("jfk.wav")[: 2 * 16_000])
-"""One second of it."""
+SHORT = wav(samples("jfk.wav")[: 2 * 16_000])
+LONG = wav(samples("jfk.wav"))
+"""One second of it, and all eleven."""
 LONGEST_REQUEST_SECONDS = 60.0
 
 
 class Client:
     """Submits, asks, cancels, tries again and deletes at random, and notes what it is told."""
 
-    def __init__(self, url: str, *, name: str, chance: random.Random, promises: Promises) -> None:
+    def __init__(
+        self, url: str, *, name: str, chance: random.Random, promises: Promises, audio_url: str
+    ) -> None:
         self._http = httpx.Client(base_url=url, timeout=10)
         self._name = name
         self._chance = chance
         self._promises = promises
+        self._audio_url = audio_url
         self._numbers = itertools.count()
         self._known: list[str] = []
         self._seen: dict[str, int] = {}
@@ -51,9 +55,10 @@ class Client:
     def _submit(self) -> None:
         """Again until there is an answer, and now and then once more: it is the same job each time."""
         identity = f"a-job-of-the-storm-{self._name}-{next(self._numbers):06}"
-        fields = {"job_id": identity, "user_id": self._name}
+        form = {"job_id": (None, identity), "user_id": (None, self._name)}
+        form |= self._chance.choice(({"file": SHORT}, {"file": LONG}, {"audio_url": (None, self._audio_url)}))
         for _ in range(self._chance.choice((1, 1, 1, 2))):
-            while (answer := self._ask("POST", "/v1/jobs", files={"file": SOUND}, data=fields)) is None:
+            while (answer := self._ask("POST", "/v1/jobs", files=form)) is None:
                 time.sleep(0.05)
             if answer.status_code != 202:
                 self._promises.untrue.append(f"{identity} was refused: {answer.text}")

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -69,6 +69,8 @@ class Stored:
     in_hand: list[str]
     running: list[str]
     """Jobs with an attempt without an end."""
+    parts: set[str]
+    """Jobs of which parts are kept."""
     files: set[str]
     interrupted: int = 0
     """Attempts during which the process died, as far as they are kept."""
@@ -81,6 +83,7 @@ def read_stored(folder: Path) -> Stored:
             "SELECT count(*) FROM attempts WHERE outcome = 'interrupted'"
         ).fetchone()
         running = database.execute("SELECT job_id FROM attempts WHERE outcome IS NULL").fetchall()
+        parts = database.execute("SELECT DISTINCT job_id FROM parts").fetchall()
         transcripts = database.execute("SELECT job_id FROM transcripts").fetchall()
         counts = database.execute("SELECT status, jobs FROM job_counts").fetchall()
     return Stored(
@@ -90,6 +93,7 @@ def read_stored(folder: Path) -> Stored:
         counts=dict(counts),
         in_hand=[job_id for job_id, _, _, in_hand in jobs if in_hand],
         running=[job_id for (job_id,) in running],
+        parts={job_id for (job_id,) in parts},
         files={path.name for path in (folder / "audio").iterdir()},
         interrupted=interrupted,
     )
@@ -97,18 +101,51 @@ def read_stored(folder: Path) -> Stored:
 
 def faults(promises: Promises, stored: Stored, arrivals: Sequence[Arrival]) -> list[str]:
     """Everything that must not be, once all is let through and the service is stopped."""
-    by_job: dict[str, list[Arrival]] = defaultdict(list)
-    for arrival in _firsts(arrivals):
-        by_job[arrival.data["jobId"]].append(arrival)
+    by_job = _by_job(arrivals)
     return [
         *promises.untrue,
         *_identities(arrivals),
         *_never_taken(arrivals),
         *_broken_promises(promises, stored),
         *(f"{job_id} was announced, but there is none" for job_id in by_job.keys() - stored.jobs.keys()),
-        *(fault for job_id, data in stored.jobs.items() for fault in _course(job_id, data, by_job[job_id])),
+        *(
+            fault
+            for job_id, data in stored.jobs.items()
+            for fault in _course(job_id, data, by_job.get(job_id, []))
+        ),
         *_leftovers(stored),
     ]
+
+
+def faults_of_one_that_wants(
+    steps: Collection[str], arrivals: Sequence[Arrival], everything: Sequence[Arrival]
+) -> list[str]:
+    """What a webhook got that wants these steps only, held against what one got that wants everything."""
+    courses = [
+        {
+            job_id: [event.body for event in events if event.step in steps]
+            for job_id, events in _by_job(heard).items()
+        }
+        for heard in (arrivals, everything)
+    ]
+    got, due = ({job_id: bodies for job_id, bodies in course.items() if bodies} for course in courses)
+    return [
+        *(f"{event.webhook_id}: {event.step} is not wanted" for event in arrivals if event.step not in steps),
+        *_never_taken(arrivals),
+        *(
+            f"{job_id} was told as {got.get(job_id)}, and not as {due.get(job_id)}"
+            for job_id in got.keys() | due.keys()
+            if got.get(job_id) != due.get(job_id)
+        ),
+    ]
+
+
+def _by_job(arrivals: Sequence[Arrival]) -> dict[str, list[Arrival]]:
+    """Each event where it was first seen."""
+    by_job: dict[str, list[Arrival]] = defaultdict(list)
+    for arrival in _firsts(arrivals):
+        by_job[arrival.data["jobId"]].append(arrival)
+    return by_job
 
 
 def _firsts(arrivals: Sequence[Arrival]) -> Iterable[Arrival]:
@@ -201,5 +238,7 @@ def _leftovers(stored: Stored) -> Iterator[str]:
             yield f"{job_id} is {status}, and its transcript is kept: {job_id in stored.transcripts}"
         if stored.audio[job_id] is not None and status in {"completed", "deleted"}:
             yield f"{job_id} is {status}, and its recording is kept"
+        if job_id in stored.parts and status in {"completed", "deleted"}:
+            yield f"{job_id} is {status}, and its parts are kept"
     if counted != stored.counts:
         yield f"there are {counted} jobs, counted as {stored.counts}"

@@ -1,10 +1,9 @@
-"""The transcriber under load, killed at random, between an engine and a webhook that fail: a round of it, and as a command many.
+"""The transcriber under load, killed at random, between an engine, a host and webhooks that fail: a round of it, and as a command many.
 
 What follows from a seed is when things happen, not what the machine makes of it: a round cannot be repeated exactly.
 """
 
 import argparse
-import asyncio
 import random
 import sys
 import tempfile
@@ -15,73 +14,26 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import httpx
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 
 from stack.ports import ANY, choose
-from tests.support.groq_server import KEY, Answer, GroqServer, error
+from tests.support.groq_server import KEY
 from tests.support.job_clients import Client, running
-from tests.support.job_reconcile import Arrival, Promises, faults, read_stored
+from tests.support.job_reconcile import Arrival, Promises, faults, faults_of_one_that_wants, read_stored
 from tests.support.live_server import live_server
 from tests.support.process import Service
+from tests.support.stormy import StormyGroq, StormyHost, StormyReceiver
 from tests.support.waiting import eventually
-from tests.support.webhook_receiver import SECRET, WebhookReceiver
+from tests.support.webhook_receiver import SECRET
 
 CLIENTS = 4
-SETTLE_SECONDS = 90.0
+SETTLE_SECONDS = 180.0
+MOSTLY = (200,) * 7 + (500, 404, 307)
+NEVER = (500, 503)
+WANTED = ("completed", "deleted")
+"""By the second webhook, which takes nothing before the storm is over."""
 LEAST_KILLS = 3
 LEAST_STOPS = 1
 """However short a round is."""
-
-
-class StormyGroq(GroqServer):
-    """Mostly right; slow, broken, limited or out of order as the dice say, until it is `fair`."""
-
-    def __init__(self, chance: random.Random) -> None:
-        super().__init__()
-        self._chance = chance
-        self.fair = False
-
-    async def _transcribe(self, request: Request) -> Response:
-        if not self.fair:
-            self.answers.append(self._any())
-            await asyncio.sleep(self._chance.choice((0, 0, 0.05, 0.3)))
-        try:
-            return await super()._transcribe(request)
-        except ClientDisconnect:
-            return Response()  # killed while it sent
-
-    def _any(self) -> Answer:
-        roll = self._chance.random()
-        if roll < 0.05:
-            return error(500)
-        if roll < 0.08:
-            return Answer(body="<html>", media_type="text/html")
-        if roll < 0.1:
-            return Answer(body='{"text": ')
-        if roll < 0.12:
-            return error(429, retry_after="1")
-        if roll < 0.16:
-            return error(400)
-        return Answer()
-
-
-class StormyReceiver(WebhookReceiver):
-    """Takes most; refuses, delays, or takes and is not believed as the dice say, until it is `fair`."""
-
-    def __init__(self, chance: random.Random) -> None:
-        super().__init__()
-        self._chance = chance
-        self.fair = False
-
-    async def _take(self, request: Request) -> Response:
-        if not self.fair:
-            self.answers.append(self._chance.choice([(200, {})] * 7 + [(500, {}), (404, {}), (307, {})]))
-            await asyncio.sleep(self._chance.choice((0, 0, 0, 0.2)))
-        try:
-            return await super()._take(request)
-        except ClientDisconnect:
-            return Response()  # killed while it sent
 
 
 @dataclass(slots=True)
@@ -119,7 +71,9 @@ class Storm:
         self._folder = folder
         self._chance = random.Random(seed)
         self._groq = StormyGroq(random.Random(seed + 1))
-        self._receiver = StormyReceiver(random.Random(seed + 2))
+        self._receiver = StormyReceiver(random.Random(seed + 2), MOSTLY)
+        self._late = StormyReceiver(random.Random(seed + 3), NEVER)
+        self._host = StormyHost(random.Random(seed + 4))
         self._port = choose(ANY).transcriber
         self._url = f"http://127.0.0.1:{self._port}"
         self._promises = Promises()
@@ -131,7 +85,11 @@ class Storm:
         with self._surroundings():
             clients = [
                 Client(
-                    self._url, name=f"user-{number}", chance=random.Random(number), promises=self._promises
+                    self._url,
+                    name=f"user-{number}",
+                    chance=random.Random(number),
+                    promises=self._promises,
+                    audio_url=f"{self._host.url}/talk.mp3",
                 )
                 for number in range(CLIENTS)
             ]
@@ -148,16 +106,26 @@ class Storm:
     def _surroundings(self) -> Iterator[None]:
         with ExitStack() as stack:
             self._groq.url = stack.enter_context(live_server(self._groq.app))
-            self._receiver.url = stack.enter_context(live_server(self._receiver.app)) + "/hook"
+            self._host.url = stack.enter_context(live_server(self._host.app))
+            for receiver in (self._receiver, self._late):
+                receiver.url = stack.enter_context(live_server(receiver.app)) + "/hook"
             stack.callback(lambda: self._service and self._service.close())
             yield
 
     def _start(self) -> None:
+        config = self._folder / "webhooks.toml"
+        config.write_text(
+            f'[[webhooks]]\nname = "late"\nurl = "{self._late.url}"\nsecrets = ["{SECRET}"]\n'
+            f"event_types = {[f'transcription.job.{step}' for step in WANTED]}\n"
+        )
         variables = {
             "TRANSCRIBER_DATA_DIR": str(self._folder),
             "TRANSCRIBER_PORT": str(self._port),
             "TRANSCRIBER_WEBHOOK_URL": self._receiver.url,
             "TRANSCRIBER_WEBHOOK_SECRET": SECRET,
+            "TRANSCRIBER_CONFIG": str(config),
+            "TRANSCRIBER_ALLOW_PRIVATE_AUDIO_URLS": "true",
+            "TRANSCRIBER_GROQ_MAX_FILE_BYTES": "100000",
             "TRANSCRIBER_PROGRESS_SECONDS": "0",
             "GROQ_API_KEY": KEY,
             "GROQ_BASE_URL": self._groq.url,
@@ -185,9 +153,9 @@ class Storm:
     def _clear_up(self) -> None:
         """Fair weather, and one more start, so that nothing waits for a time: everything ends and goes out."""
         assert self._service is not None
-        self._groq.fair = self._receiver.fair = True
-        self._groq.answers.clear()
-        self._receiver.answers.clear()
+        self._groq.fair = self._receiver.fair = self._late.fair = self._host.fair = True
+        for answers in (self._groq.answers, self._receiver.answers, self._late.answers, self._host.replies):
+            answers.clear()
         self._service.stop()
         self._start()
         with httpx.Client(base_url=self._url, timeout=10) as http:
@@ -198,20 +166,25 @@ class Storm:
                     self._report.faults.append(f"{job_id} is not read as it is stored")
         self._service.stop()
         stored = read_stored(self._folder)
-        arrivals = [
-            Arrival(received.webhook_id, received.body, taken=200 <= received.status < 300)
-            for received in self._receiver.received
-        ]
+        arrivals = _arrivals(self._receiver)
         report = self._report
         report.faults += faults(self._promises, stored, arrivals)
-        report.faults += [f"not verified: {forged}" for forged in self._receiver.forged]
+        report.faults += faults_of_one_that_wants(WANTED, _arrivals(self._late), arrivals)
+        report.faults += [f"not verified: {forged}" for forged in self._receiver.forged + self._late.forged]
         report.accepted, report.jobs = len(self._promises.accepted), len(stored.jobs)
         report.cancelled, report.deleted = stored.counts["cancelled"], stored.counts["deleted"]
         report.arrivals, report.interrupted = len(arrivals), stored.interrupted
 
 
+def _arrivals(receiver: StormyReceiver) -> list[Arrival]:
+    return [
+        Arrival(received.webhook_id, received.body, taken=200 <= received.status < 300)
+        for received in receiver.received
+    ]
+
+
 def _settled(http: httpx.Client) -> bool:
-    """By its metrics: nothing waits, for an engine or for the webhook."""
+    """By its metrics: nothing waits, for an engine or for a webhook."""
     waiting = (
         'transcriber_jobs{status="queued"}',
         'transcriber_jobs{status="processing"}',

@@ -10,7 +10,6 @@ import pytest
 from tests.transcriber.conftest import job_id
 from transcriber.errors import RequestError
 from transcriber.model import Audio, Failure, JobId, Options, Submission, Transcript, WebhookName
-from transcriber.notify.pruning import DAY_MS, Pruning
 from transcriber.results import fit
 from transcriber.store import history as kept
 from transcriber.store.changes import Notice, Store
@@ -19,6 +18,7 @@ from transcriber.store.history import Filter, History, Record
 from transcriber.store.jobs import Jobs
 from transcriber.store.outbox import NOBODY, Event, Outbox
 from transcriber.store.recordings import Recordings
+from transcriber.store.retention import Retention
 from transcriber.store.work import Work
 
 A, B, C = WebhookName("a"), WebhookName("b"), WebhookName("c")
@@ -42,6 +42,7 @@ class Post:
         self.work = Work(store, engine="bench", to_fetch=False)
         self.outbox = Outbox(database=self.database, now=lambda: self.ms, keeps_taken=keeps_taken)
         self.history = History(store)
+        self.retention = Retention(store)
 
     async def configure(self, *names: WebhookName, **event_types: list[str]) -> None:
         """Webhooks of these names, which want everything; those by keyword want what is said."""
@@ -383,23 +384,18 @@ async def test_what_is_discarded_of_a_deleted_job_is_erased(post: Post) -> None:
     assert [is_there for _, is_there in await post.bodies(identity)] == [False, False, False, True]
 
 
-async def test_events_are_forgotten_days_after_they_were_taken_and_never_while_they_wait(post: Post) -> None:
+async def test_events_are_forgotten_once_they_were_taken_before_a_time_and_never_while_they_wait(
+    post: Post,
+) -> None:
     await post.configure(A, B)
     identity = await post.submit()
     await post.take(A)
-    pruning = Pruning(history=post.history, days=7, now=lambda: post.ms)
-    post.ms += 100 * DAY_MS
-    await pruning.prune()
-    assert len(await post.events()) == 1
+    assert await post.retention.forget_some(taken_before=post.ms + 1) == 0
     await post.take(B)
-    post.ms += 7 * DAY_MS - 1
-    await pruning.prune()
-    assert len(await post.events()) == 1
-    post.ms += 1
-    await pruning.prune()
+    assert await post.retention.forget_some(taken_before=post.ms - 1) == 0
+    assert await post.retention.forget_some(taken_before=post.ms) == 1
     assert await post.events() == []
-    snapshot = await post.jobs.find(identity)
-    assert snapshot is not None
+    assert await post.jobs.find(identity) is not None
 
 
 async def test_with_no_days_an_event_is_forgotten_when_the_last_webhook_has_taken_it(tmp_path: Path) -> None:

@@ -170,6 +170,16 @@ def test_a_host_that_fails_for_ever_ends_the_job(api: Api, host: AudioHost) -> N
     assert len(host.asked) == MAX_ATTEMPTS
 
 
+def test_a_host_that_fails_takes_no_attempt_from_the_engine(
+    api: Api, host: AudioHost, groq: GroqServer
+) -> None:
+    host.replies.extend(Reply(503) for _ in range(MAX_ATTEMPTS - 1))
+    groq.answers.extend(error(500) for _ in range(MAX_ATTEMPTS - 1))
+    identity = post(api, host.url + PATH).json()["jobId"]
+    assert api.until(identity, "completed", "failed")["error"] is None
+    assert (len(host.asked), len(groq.asked)) == (MAX_ATTEMPTS, MAX_ATTEMPTS)
+
+
 def test_a_recording_is_fetched_once_however_often_the_engine_fails(
     api: Api, host: AudioHost, groq: GroqServer
 ) -> None:

@@ -5,6 +5,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -255,6 +256,23 @@ async def test_an_end_is_noticed_although_who_brought_it_about_was_cancelled(ben
         snapshot = await waiting
     assert snapshot is not None
     assert snapshot.status == "cancelled"
+
+
+async def test_a_result_whose_run_is_stopped_on_the_way_to_the_store_is_kept(bench: Bench) -> None:
+    identity = await bench.submit()
+    await bench.work.claim()
+    gate = threading.Event()
+    busy = asyncio.create_task(bench.database.transaction(lambda _: gate.wait(10)))
+    run = asyncio.create_task(bench.complete(identity))
+    await asyncio.sleep(0)  # both are asked for, and neither is done
+    run.cancel()
+    stopped = asyncio.create_task(bench.work.give_all_back())
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(busy, stopped)
+    with suppress(asyncio.CancelledError):
+        await run
+    assert json.loads(await bench.data(identity))["status"] == "completed"
 
 
 async def test_who_waits_for_a_job_that_there_is_not_is_told_so(bench: Bench) -> None:

@@ -16,8 +16,10 @@ from tests.support.webhook_receiver import WebhookReceiver
 from tests.transcriber.conftest import running
 from transcriber.model import Failure, JobId
 from transcriber.queue.keeping import DAY_MS, TOMBSTONE_DAYS, Keeper
-from transcriber.store.history import History
+from transcriber.store.history import Filter, History
 from transcriber.store.retention import JOBS_AT_ONCE, Retention
+
+EVENT_DAYS = 7
 
 
 class Kept:
@@ -29,6 +31,7 @@ class Kept:
         self.keeper = Keeper(
             retention=Retention(bench.store),
             retention_days=days,
+            event_days=EVENT_DAYS,
             now=bench.clock,
             steady=lambda: self.steady_ms,
         )
@@ -47,10 +50,6 @@ class Kept:
 @pytest.fixture
 def kept(bench: Bench) -> Kept:
     return Kept(bench)
-
-
-async def forget_events(bench: Bench) -> None:
-    await History(bench.store).prune(taken_before=bench.clock.ms + 1, limit=100)
 
 
 async def completed(bench: Bench) -> JobId:
@@ -115,9 +114,11 @@ async def test_a_clock_that_was_set_deletes_nothing(
     kept: Kept, caplog: pytest.LogCaptureFixture, days: int
 ) -> None:
     identity = await completed(kept.bench)
+    sent = await kept.bench.send_all()
     kept.bench.clock.ms += days * DAY_MS
     await kept.after(40)
     assert await kept.status(identity) == "completed"
+    assert len((await History(kept.bench.store).page(Filter(), before=None, limit=9)).items) == len(sent)
     assert [record.getMessage() for record in caplog.records] == ["retention.refused"]
 
 
@@ -128,10 +129,9 @@ async def test_a_tombstone_goes_with_time_once_its_events_are_gone(kept: Kept) -
     await kept.after(TOMBSTONE_DAYS, more_ms=1)
     assert await kept.status(identity) == "deleted"
     await bench.send_all()
-    await kept.after(0)
+    await kept.after(EVENT_DAYS, more_ms=-1)
     assert await kept.status(identity) == "deleted"
-    await forget_events(bench)
-    await kept.after(0)
+    await kept.after(0, more_ms=1)
     assert await kept.status(identity) is None
     assert (await bench.jobs.census()).by_status["deleted"] == 0
 
@@ -144,7 +144,6 @@ async def test_a_tombstone_goes_although_a_job_was_made_of_it(kept: Kept) -> Non
     await bench.jobs.retry(first, again)
     await bench.jobs.delete(first)
     await bench.send_all()
-    await forget_events(bench)
     await kept.after(TOMBSTONE_DAYS, more_ms=1)
     assert await kept.status(first) is None
     assert await kept.status(again) == "queued"

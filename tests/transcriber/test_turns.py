@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -211,9 +212,28 @@ async def test_neither_the_next_job_nor_the_counts_take_longer_the_more_jobs_are
     assert await bench.database.transaction(_steps) <= 1.1 * before
 
 
-def _fill(connection: sqlite3.Connection, count: int, status: Status) -> None:
+@pytest.mark.parametrize(("user_id", "status"), [("user-7", None), (None, "queued"), ("user-7", "queued")])
+async def test_a_page_takes_no_longer_the_more_jobs_of_others_are_kept(
+    bench: Bench, user_id: str | None, status: Status | None
+) -> None:
+    def steps(connection: sqlite3.Connection) -> int:
+        counted = itertools.count()
+        connection.set_progress_handler(lambda: next(counted) < 0, 1)
+        page = rows.page(connection, user_id=user_id, status=status, before=None, limit=50)
+        connection.set_progress_handler(None, 1)
+        assert len(page.items) == 8
+        return next(counted)
+
+    await bench.database.transaction(lambda connection: _fill(connection, 8, "queued", user="user-7"))
+    before = await bench.database.transaction(steps)
+    await bench.database.transaction(lambda connection: _fill(connection, 3_000, "completed", user="user-8"))
+    assert await bench.database.transaction(steps) <= 1.1 * before
+
+
+def _fill(connection: sqlite3.Connection, count: int, status: Status, *, user: str | None = None) -> None:
     for number in range(count):
-        job = states.create(JobId(f"{status}-job-of-the-tests-{number:06}"), f"user-{number % 20}", 1)
+        identity = JobId(f"{status}-job-of-the-tests-{number:06}")
+        job = states.create(identity, user or f"user-{number % 20}", 1)
         connection.execute(
             "INSERT INTO jobs (job_id, data, changed_at, digest, options, audio, extension, size_bytes)"
             " VALUES (?, ?, 1, '', '{}', 'x', 'wav', 5)",

@@ -1,6 +1,5 @@
 """Sends the outbox, each webhook for itself: signs each event per Standard Webhooks and posts it until it is taken."""
 
 from transcriber.notify.notifier import BACKOFF, Notifier
-from transcriber.notify.pruning import Pruning
 
-__all__ = ["BACKOFF", "Notifier", "Pruning"]
+__all__ = ["BACKOFF", "Notifier"]

@@ -22,7 +22,8 @@ def steady_ms() -> int:
 
 
 class Keeper:
-    """`retention_days` of 0 keeps finished jobs for ever; tombstones go after a fixed time.
+    """`retention_days` of 0 keeps finished jobs for ever; events go `event_days` after they were taken, tombstones after a
+    fixed time.
 
     `now` and `steady` are compared from here on: a clock that was wrong before that cannot be found out.
     """
@@ -32,11 +33,13 @@ class Keeper:
         *,
         retention: Retention,
         retention_days: int,
+        event_days: int,
         now: Callable[[], UnixMs],
         steady: Callable[[], int] = steady_ms,
     ) -> None:
         self._retention = retention
         self._retention_days = retention_days
+        self._event_days = event_days
         self._now = now
         self._steady = steady
         self._offset_ms = now() - steady()
@@ -57,13 +60,24 @@ class Keeper:
             return
         if self._retention_days:
             await self._delete(ended_before=now - self._retention_days * DAY_MS)
-        buried = 0
-        while some := await self._retention.bury_some(deleted_before=now - TOMBSTONE_DAYS * DAY_MS):
-            buried += some
-        if buried:
-            log.info("retention.tombstones_removed", count=buried)
+        await self._forget(taken_before=now - self._event_days * DAY_MS)
+        await self._bury(deleted_before=now - TOMBSTONE_DAYS * DAY_MS)
 
     async def _delete(self, *, ended_before: UnixMs) -> None:
         while deleted := await self._retention.delete_some(ended_before=ended_before):
             for job_id in deleted:
                 log.info("job.deleted", job_id=job_id, reason="retention")
+
+    async def _forget(self, *, taken_before: UnixMs) -> None:
+        forgotten = 0
+        while some := await self._retention.forget_some(taken_before=taken_before):
+            forgotten += some
+        if forgotten:
+            log.info("events.forgotten", events=forgotten)
+
+    async def _bury(self, *, deleted_before: UnixMs) -> None:
+        buried = 0
+        while some := await self._retention.bury_some(deleted_before=deleted_before):
+            buried += some
+        if buried:
+            log.info("retention.tombstones_removed", count=buried)

@@ -1,9 +1,11 @@
 """How far a run is: true, never backwards, and not chatty."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from transcriber import log
 from transcriber.errors import JobOverError
 from transcriber.model import JobId
 from transcriber.store.work import Work
@@ -41,6 +43,8 @@ async def reported(
             except JobOverError:
                 over(job_id)
                 return
+            except sqlite3.Error as error:
+                log.error("store.failed", error, job_id=job_id)  # the next step tells of this one too
 
     reporter = asyncio.create_task(report(), name=f"progress of {job_id}")
     try:

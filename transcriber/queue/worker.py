@@ -111,7 +111,9 @@ class Worker:
         self._running[job_id] = task
 
         def ended(_: asyncio.Task[None]) -> None:
-            del self._running[job_id]
+            # else the job was postponed and is taken again already, before this heard that it had ended
+            if self._running.get(job_id) is task:
+                del self._running[job_id]
             slots.release()
             self._work.wake()  # if it was tried alone, the others may come now
 

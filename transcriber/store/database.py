@@ -47,9 +47,10 @@ class Database:
     async def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` returns, committed to disk; nothing of it is stored if it raises.
 
-        A transaction that has begun also ends when its caller is cancelled: cancellation loses only the answer.
+        It also happens when its caller is cancelled, before whatever is asked for later: cancellation loses only the answer.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._thread, self._transact, work))
 
     def size_bytes(self) -> int:
         """On the disk, with the write-ahead log."""

@@ -1,4 +1,4 @@
-"""The operator's side of the events: looked at, sent again, given up, and forgotten in the end."""
+"""The operator's side of the events: looked at, sent again, and given up."""
 
 import json
 import sqlite3
@@ -138,12 +138,6 @@ class History:
             return None if configured is None else outbox.discard(connection, webhook, self._store.now())
 
         return await self._store.database.transaction(work)
-
-    async def prune(self, *, taken_before: UnixMs, limit: int) -> int:
-        """The number of events forgotten, at most `limit`."""
-        return await self._store.database.transaction(
-            lambda connection: events.forget(connection, taken_before=taken_before, limit=limit)
-        )
 
 
 def _page(connection: sqlite3.Connection, wanted: Filter, before: int | None, limit: int) -> Page:

@@ -1,13 +1,14 @@
-"""What is kept only for a time: finished jobs, and the tombstones they leave."""
+"""What is kept only for a time: finished jobs, the tombstones they leave, and events that were taken."""
 
 import sqlite3
 
 from transcriber.model import AudioName, JobId, UnixMs
-from transcriber.store import rows
+from transcriber.store import events, rows
 from transcriber.store.changes import Store, delete
 
 # A transaction of these is short, so that nobody waits long for the store.
 JOBS_AT_ONCE = 10
+EVENTS_AT_ONCE = 500
 TOMBSTONES_AT_ONCE = 100
 
 
@@ -30,6 +31,12 @@ class Retention:
             self._store.drop(orphan)
         self._store.written.set()
         return [job_id for job_id, _ in deleted]
+
+    async def forget_some(self, *, taken_before: UnixMs) -> int:
+        """The number of events removed, the longest taken first. 0 once there are no more."""
+        return await self._store.database.transaction(
+            lambda connection: events.forget(connection, taken_before=taken_before, limit=EVENTS_AT_ONCE)
+        )
 
     async def bury_some(self, *, deleted_before: UnixMs) -> int:
         """The number of tombstones removed whose events are all gone. 0 once there are no more."""

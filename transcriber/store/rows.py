@@ -108,6 +108,14 @@ def next_due_at(connection: sqlite3.Connection, now: UnixMs, *, to_fetch: bool) 
     return due
 
 
+# Only what is asked for becomes part of the statement, so that an index serves it.
+_PAGE_CONDITIONS = {
+    "user_id": "user_id = :user_id",
+    "status": "status = :status",
+    "before": "position < :before",
+}
+
+
 def page(
     connection: sqlite3.Connection,
     *,
@@ -117,11 +125,11 @@ def page(
     limit: int,
 ) -> Page:
     """Newest first, fewer than `limit` where the jobs are large; without a status, deleted jobs are left out."""
+    values = {"user_id": user_id, "status": status, "before": before, "limit": limit}
+    asked_for = [text for name, text in _PAGE_CONDITIONS.items() if values[name] is not None]
+    condition = " AND ".join(asked_for if status else [*asked_for, "status <> 'deleted'"])
     cursor = connection.execute(
-        "SELECT position, data FROM jobs WHERE (:user_id IS NULL OR user_id = :user_id)"
-        " AND (CASE WHEN :status IS NULL THEN status <> 'deleted' ELSE status = :status END)"
-        " AND (:before IS NULL OR position < :before) ORDER BY position DESC LIMIT :limit + 1",
-        {"user_id": user_id, "status": status, "before": before, "limit": limit},
+        f"SELECT position, data FROM jobs WHERE {condition} ORDER BY position DESC LIMIT :limit + 1", values
     )
     items: list[str] = []
     position, size = 0, 0
@@ -201,10 +209,10 @@ def uncount_attempt(connection: sqlite3.Connection, job_id: JobId) -> None:
 
 
 def attach(connection: sqlite3.Connection, job_id: JobId, audio: Audio) -> None:
-    """The fetched recording in place of its address. The job is free again, and the attempt that succeeded does not count."""
+    """The fetched recording in place of its address. The job is free again, and what fetching took counts no more."""
     connection.execute(
         "UPDATE jobs SET audio = ?, extension = ?, size_bytes = ?, audio_url = NULL,"
-        " in_hand = 0, attempts = attempts - 1, crashes = 0 WHERE job_id = ?",
+        " in_hand = 0, attempts = 0, crashes = 0 WHERE job_id = ?",
         (audio.name, audio.extension, audio.size_bytes, job_id),
     )
 
