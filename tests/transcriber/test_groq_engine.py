@@ -220,6 +220,7 @@ DATE = "Sat, 28 Nov 2026 07:00:00 GMT"
         ),
     ],
 )
+        ({"retry-after": f"Sat, 28 Nov {10**20} 07:02:00 GMT", "date": DATE}, None),
 def test_a_server_is_left_alone_as_long_as_it_asks(headers: dict[str, str], seconds: float | None) -> None:
     found = asked_seconds(headers)
     assert found == (None if seconds is None else pytest.approx(seconds))
