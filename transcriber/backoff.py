@@ -1,7 +1,7 @@
 """How long to wait before another try."""
 
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from transcriber.model import UnixMs
@@ -26,9 +26,15 @@ def retry_after_seconds(value: str, now: UnixMs) -> float | None:
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value[:12])  # beyond any limit that is kept here
+    due = http_date(value)
+    return None if due is None else max(0.0, due.timestamp() - now / 1000)
+
+
+def http_date(value: str) -> datetime | None:
+    """The moment that a header names; None where it names none."""
     try:
-        due = parsedate_to_datetime(value)
-    except ValueError:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):  # the second: a year of twenty digits
         return None
     # a date without a zone is GMT, as HTTP has no other
-    return max(0.0, (due if due.tzinfo else due.replace(tzinfo=UTC)).timestamp() - now / 1000)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -83,6 +83,17 @@ def flac_bomb(*, seconds: int) -> bytes:
     return target.getvalue()
 
 
+def adts_crumbs(number: int) -> bytes:
+    """AAC in packets of eight bytes, none of which decodes."""
+    return bytes.fromhex("fff150800 11ffc00".replace(" ", "")) * number
+
+
+def wav_behind_chunks(number: int) -> bytes:
+    """A second of sound behind empty chunks, whose header says ten times its length."""
+    whole = wav_saying(RATE * 2 * 10, SPOKEN[: RATE * 2])
+    return whole[:36] + b"JUNK\0\0\0\0" * number + whole[36:]
+
+
 def changing(name: str, *rates: int) -> bytes:
     """The sample once at each rate, one file behind the other, as a broken recorder or a radio leaves it."""
     return b"".join(encoded(replace(FORMATS[name], rate=rate), SPOKEN) for rate in rates)

@@ -276,6 +276,7 @@ async def test_an_answer_that_passes_is_worth_another_attempt(fetch, status: int
         ("-5", None),
         ("soon", None),
         ("١٢", None),
+        (f"Wed, 18 Nov {10**20} 11:28:20 GMT", None),
     ],
 )
 def test_a_retry_after_is_read_in_both_forms(value: str, seconds: float | None) -> None:

@@ -119,6 +119,24 @@ async def test_every_answer_but_success_is_judged_after_one_request(
     assert len(groq.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (f"the key {KEY} is not valid", "the key [key] is not valid"),
+        ("the key gsk_ab**********yz. is not valid", "the key [key] is not valid"),
+        ("x" * 298 + KEY, "x" * 298 + "[k"),
+        ("half a \ud83d pair, \x1b[31m and \u202e", "half a   pair,  [31m and  "),
+    ],
+)
+async def test_of_what_groq_says_neither_a_key_nor_an_unprintable_sign_is_told(
+    engine: GroqEngine, groq: GroqServer, said: str, told: str
+) -> None:
+    groq.answers.append(error(401, said))
+    with pytest.raises(SpeechError) as caught:
+        await heard(engine)
+    assert caught.value.message == f"Groq answered 401: {told}"
+
+
 HEAD = "HTTP/1.1 200 OK\nContent-Type: application/json\n"
 
 
@@ -202,6 +220,7 @@ DATE = "Sat, 28 Nov 2026 07:00:00 GMT"
         ({"retry-after": "Sat, 28 Nov 2026 07:02:00 GMT", "date": DATE}, 120.0),
         ({"retry-after": "Sat, 28 Nov 2026 06:00:00 GMT", "date": DATE}, 0.0),
         ({"retry-after": "Sat, 28 Nov 2026 07:02:00 GMT"}, None),
+        ({"retry-after": f"Sat, 28 Nov {10**20} 07:02:00 GMT", "date": DATE}, None),
         ({"retry-after": "Wed, 21 Oct", "date": DATE}, None),
         *(({"retry-after": value}, None) for value in ("", "nan", "inf", "-5", "1e9", "9" * 400)),
         ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "2m59.56s"}, 179.56),
@@ -261,6 +280,23 @@ def test_a_job_is_given_up_when_failures_do_not_pass(api: Api, groq: GroqServer)
     failed = api.until(identity, "failed")
     assert failed["error"]["code"] == "engine_unavailable"
     assert len(groq.asked) == 10
+
+
+def test_neither_job_nor_attempts_nor_logs_have_the_key_that_groq_repeats(
+    api: Api, groq: GroqServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "transcriber")
+    groq.answers.append(error(401, f"{KEY} is no key"))
+    identity = api.post().json()["jobId"]
+    assert api.until(identity, "failed")["error"]["message"] == "Groq answered 401: [key] is no key"
+    assert KEY not in api.http.get(f"/v1/jobs/{identity}/attempts").text
+    told = eventually(lambda: [record for record in caplog.records if record.msg == "job.failed"])
+    assert KEY not in str([vars(record) for record in told])
+
+
+def test_a_refusal_that_is_no_unicode_still_ends_the_job(api: Api, groq: GroqServer) -> None:
+    groq.answers.append(error(400, "half a \ud83d pair"))
+    assert api.until(api.post().json()["jobId"], "failed")["error"]["code"] == "engine_refused"
 
 
 def test_text_that_is_no_unicode_still_ends_the_job(api: Api, groq: GroqServer) -> None:

@@ -20,8 +20,8 @@ from tests.support.process import ROOT
 from tests.support.speech import RATE, wav
 from tests.support.webhook_receiver import WebhookReceiver
 from tests.transcriber.conftest import Api, environment_of, job_id, running
-from transcriber.audio import identify, windows
-from transcriber.errors import AudioError
+from transcriber.audio import identify, measure, windows
+from transcriber.errors import AudioError, StoppedError
 
 
 def written(name: str) -> bytes:
@@ -49,6 +49,7 @@ REFUSED = {
     "no channel": (lambda: hostile.wav_of(channels=0), "no_audio"),
     "255 channels": (lambda: hostile.wav_of(channels=255, seconds=0.1), "not_decodable"),
     "a tag longer than the file": (lambda: b"ID3\x03\0\0\x7f\x7f\x7f\x7f" + MP3, "not_audio"),
+    "ten thousand packets that do not decode": (lambda: hostile.adts_crumbs(10_000), "not_decodable"),
     "nothing but noise behind the header": (
         lambda: hostile.spoiled(written("ogg, Opus"), first=0.05, last=1),
         "not_audio",
@@ -60,6 +61,7 @@ FAILED = {
         f"half of a {name}": (lambda name=name: hostile.cut(written(name)), "audio_truncated")
         for name in ("wav", "mp3, variable rate", "flac", "aiff", "mp4, in fragments")
     },
+    "too little sound to have a length": (lambda: wav(SPOKEN[:14]), "no_audio"),
     "half of an mp3": (lambda: hostile.cut(MP3), "audio_truncated"),
     "a wav that says ten times its length": (lambda: hostile.wav_saying(len(SPOKEN) * 10), "audio_truncated"),
     "a wav that says just under 2 GiB": (lambda: hostile.wav_saying(2**31 - 2), "audio_truncated"),
@@ -83,6 +85,7 @@ TAKEN = {
     "a wav that says it has no end": (lambda: hostile.wav_saying(-1), 11.0),
     "a wav that says 2 GiB": (lambda: hostile.wav_saying(2**31), 11.0),
     "a wav whose length was never written": (lambda: hostile.wav_saying(0), 11.0),
+    "a wav with more chunks than are looked through": (lambda: hostile.wav_behind_chunks(1_000), 1.0),
     "a wav that says a little too much": (lambda: hostile.wav_saying(len(SPOKEN) + 100), 11.0),
     "half of an ogg, which says no length": (lambda: hostile.cut(written("ogg, Opus")), 5.0),
     "half of a browser's webm": (lambda: hostile.cut(written("webm, as a browser records")), 5.6),
@@ -222,24 +225,45 @@ def test_these_files_do_reach_others_where_nobody_minds(tmp_path: Path, target: 
 PEAK = """
 import sys
 from pathlib import Path
-from transcriber.audio import identify, windows
+from transcriber.audio import identify
+from transcriber.errors import AudioError
 
 def peak_mb():
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
 
 before = peak_mb()
-assert identify(Path(sys.argv[1])) == "mp3"
-print(peak_mb() - before)
+try:
+    answer = identify(Path(sys.argv[1]))
+except AudioError as error:
+    answer = error.code
+print(answer, peak_mb() - before)
 """
+
+
+def identified(path: Path) -> tuple[str, float]:
+    """The answer, and by how many MB the memory of a process of its own grew."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    answer, grown = done.stdout.split()
+    return answer, float(grown)
 
 
 def test_a_tag_of_200_mb_is_not_read_into_memory(tmp_path: Path) -> None:
     hostile.giant_tag(tmp_path / "neutral", size=200_000_000)
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(tmp_path / "neutral")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert float(done.stdout) < 50
+    answer, grown_mb = identified(tmp_path / "neutral")
+    assert answer == "mp3"
+    assert grown_mb < 50
+
+
+def test_a_million_tiny_packets_are_not_held_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "neutral").write_bytes(hostile.adts_crumbs(1_000_000))
+    answer, grown_mb = identified(tmp_path / "neutral")
+    assert answer == "not_decodable"
+    assert grown_mb < 150
+
+
+def test_packets_that_do_not_decode_stop_when_nobody_waits_for_them(tmp_path: Path) -> None:
+    (tmp_path / "neutral").write_bytes(hostile.adts_crumbs(1_000))
+    with pytest.raises(StoppedError):
+        measure(tmp_path / "neutral", max_seconds=60, stopped=lambda: True)

@@ -1,6 +1,8 @@
 import json
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.groq_server import Answer, GroqServer, error
 from tests.support.waiting import eventually
 from tests.support.webhook_receiver import WebhookReceiver
@@ -35,6 +37,16 @@ def test_an_event_is_sent_until_it_is_taken_the_same_but_for_its_signature(
     assert (last.webhook_id, last.body) == (first.webhook_id, first.body)
     assert last.timestamp > first.timestamp
     assert after.data["sequence"] == 2
+
+
+def test_a_receiver_that_asks_for_quiet_until_no_year_gets_its_events_with_the_usual_patience(
+    api: Api, receiver: WebhookReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.answers.append((503, {"Retry-After": f"Mon, 01 Jan {10**20} 00:00:00 GMT"}))
+    identity = job_id()
+    api.post(job_id=identity)
+    eventually(lambda: receiver.types(identity) == ["queued", "started", "completed"])
+    assert "service.crashed" not in caplog.text
 
 
 def test_a_redirect_is_not_followed(api: Api, receiver: WebhookReceiver) -> None:

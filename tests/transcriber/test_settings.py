@@ -84,6 +84,15 @@ def test_no_fault_tells_a_secret() -> None:
     )
 
 
+def test_what_is_printed_of_settings_tells_no_secret() -> None:
+    secrets = {"TRANSCRIBER_WEBHOOK_URL": "https://x.example/?token=hunter2", "GROQ_API_KEY": "hunter2"}
+    settings = parse(VALID | secrets | {"TRANSCRIBER_API_KEY": "hunter2"})
+    assert "hunter2" not in repr(settings)
+    assert SECRET not in repr(settings)
+    (fault,) = faults(TRANSCRIBER_WEBHOOK_URL="x.example/?token=hunter2")
+    assert "hunter2" not in fault
+
+
 def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(f"{SECRET}\n")

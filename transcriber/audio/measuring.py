@@ -18,6 +18,7 @@ _COUNTING = {"mov", "flac", "aiff"}
 _STREAMED_BYTES = 2**31 - 1
 _XING = re.compile(rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f](?P<frames>.{4})", re.DOTALL)
 _MPEG1_LEAST_RATE = 32_000
+_MOST_CHUNKS = 1_000  # before the sound: the empty ones of a hostile file would be millions
 _LOST_SECONDS, _LOST_SHARE = 1.0, 0.05  # less is an encoder's padding
 
 
@@ -43,7 +44,7 @@ def measure(path: Path, *, max_seconds: int, stopped: Callable[[], bool]) -> flo
             seconds += frame.samples / frame.sample_rate
             if seconds > max_seconds + 0.001:
                 raise AudioError("audio_too_long", f"the recording is longer than {max_seconds} s")
-    if seconds == 0:
+    if round(seconds, 3) == 0:
         raise _no_sound()
     _require_whole(seconds, promised, _riff_data(path))
     return round(seconds, 3)
@@ -100,13 +101,16 @@ def _mp3_seconds(path: Path, rate: int) -> float:
 
 
 def _riff_data(path: Path) -> _RiffData | None:
-    """None for what is no WAV, or one written as a stream, whose header promises nothing."""
+    """None for what is no WAV, or one whose header promises nothing: written as a stream, or hard to find in it."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] != b"RIFF" or head[8:] != b"WAVE":
             return None
-        while len(chunk := file.read(8)) == 8:
+        for _ in range(_MOST_CHUNKS):
+            chunk = file.read(8)
+            if len(chunk) < 8:
+                return None
             length, begin = int.from_bytes(chunk[4:], "little"), file.tell()
             file.seek(begin + length + length % 2)
             if chunk[:4] == b"data":

@@ -25,6 +25,10 @@ _OPEN_SECONDS = 10.0
 _LEAST_RATE, _MOST_RATE = 4_000, 768_000
 
 
+# More than those that decode. A packet can have a few bytes: millions of damaged ones would keep a processor for hours.
+_DAMAGED_PACKETS = 5_000
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
     """The file, with an audio stream in it. Raises AudioError if it is not audio, FileNotFoundError if it is gone."""
@@ -32,6 +36,8 @@ def opened(path: Path) -> Iterator[InputContainer]:
         "format_whitelist": FORMATS,
         "protocol_whitelist": "file",
         "codec_whitelist": CODECS,
+        # as far as the container is looked for: five times as much, in packets of a few bytes, takes 300 MB and seconds
+        "probesize": "1048576",
         # a tag of up to 256 MB, pictures and all, would be read into memory
         "skip_initial_bytes": str(id3_bytes(path)),
     }
@@ -51,10 +57,25 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
 
 def frames(container: InputContainer, *, stopped: Callable[[], bool]) -> Iterator[av.AudioFrame]:
-    """What decodes of the first audio stream: a damaged packet is left out, as players do.
+    """What decodes of the first audio stream: a damaged packet is left out, as players do, unless most are.
 
     Raises AudioError, and StoppedError once `stopped()`.
     """
+    bearable = _DAMAGED_PACKETS
+    for decoded in _decoded(container):
+        if stopped():
+            raise StoppedError
+        bearable += 1 if decoded else -1
+        if bearable < 0:
+            raise AudioError("not_decodable", "most of the sound is damaged")
+        for frame in decoded:
+            if not _LEAST_RATE <= frame.sample_rate <= _MOST_RATE:
+                raise AudioError("not_decodable", f"nothing is recorded at {frame.sample_rate} Hz")
+            yield frame
+
+
+def _decoded(container: InputContainer) -> Iterator[list[av.AudioFrame]]:
+    """Packet by packet: nothing of one that is damaged."""
     packets = container.demux(container.streams.audio[0])
     while True:
         try:
@@ -67,13 +88,8 @@ def frames(container: InputContainer, *, stopped: Callable[[], bool]) -> Iterato
         except av.error.PatchWelcomeError as error:
             raise AudioError("not_decodable", "the sound changes in a way that cannot be followed") from error
         except av.error.FFmpegError:
-            continue
-        for frame in decoded:
-            if not _LEAST_RATE <= frame.sample_rate <= _MOST_RATE:
-                raise AudioError("not_decodable", f"nothing is recorded at {frame.sample_rate} Hz")
-            if stopped():
-                raise StoppedError
-            yield frame
+            decoded = []
+        yield decoded
 
 
 def id3_bytes(path: Path) -> int:

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 from standardwebhooks import Webhook as Signer
 
 from transcriber import __version__, log
+from transcriber.backoff import retry_after_seconds
 from transcriber.metrics import AttemptOutcome
 from transcriber.model import UnixMs
 from transcriber.settings import Webhook
@@ -70,7 +70,7 @@ class Post:
             "refused",
             response.status_code,
             f"answered {response.status_code}",
-            _retry_after_seconds(response, self._now()),
+            _quiet_seconds(response, self._now()),
         )
 
     def _headers(self, event: Event) -> dict[str, str]:
@@ -95,17 +95,9 @@ async def _read_some(response: httpx.Response) -> None:
             return
 
 
-def _retry_after_seconds(response: httpx.Response, now: UnixMs) -> float:
-    """What a 429 or 503 asks for, in seconds or as a date, up to a limit; 0 where that cannot be read."""
-    value = response.headers.get("retry-after", "").strip()
-    if response.status_code not in {429, 503} or not value:
+def _quiet_seconds(response: httpx.Response, now: UnixMs) -> float:
+    """What a 429 or 503 asks for, up to a limit; 0 where that cannot be read."""
+    if response.status_code not in {429, 503}:
         return 0.0
-    if value.isascii() and value.isdigit():
-        return min(float(value), LONGEST_RETRY_AFTER_SECONDS)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return 0.0
-    # a date without a zone is in GMT, as HTTP has it
-    seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now / 1000
-    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)
+    asked = retry_after_seconds(response.headers.get("retry-after", ""), now)
+    return min(asked or 0.0, LONGEST_RETRY_AFTER_SECONDS)

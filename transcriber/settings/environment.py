@@ -1,7 +1,7 @@
 """The settings as variables give them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
@@ -46,7 +46,7 @@ KNOWN = frozenset(
 class Settings:
     engine: EngineName
     """TRANSCRIBER_ENGINE. Default: groq if GROQ_API_KEY is set, else local."""
-    groq_api_key: str
+    groq_api_key: str = field(repr=False)
     """GROQ_API_KEY. Needed by the groq engine only."""
     groq_base_url: str | None
     """GROQ_BASE_URL: scheme and host, without the path. Default: Groq's own."""
@@ -67,7 +67,7 @@ class Settings:
     """TRANSCRIBER_PUBLIC_URL: how clients reach this service. Empty, the default: its own address."""
     cors_origins: tuple[str, ...]
     """TRANSCRIBER_CORS_ORIGINS: separated by commas; `*` is everyone. Default: none, no other origin's page may call."""
-    api_key: str
+    api_key: str = field(repr=False)
     """TRANSCRIBER_API_KEY: opens the list of jobs. Empty, the default: the list is closed to everyone."""
     require_key: bool
     """TRANSCRIBER_REQUIRE_KEY: every job route asks for the key, for a service behind an app's own server. Default: false."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -28,8 +28,8 @@ class Webhook:
     """
 
     name: WebhookName
-    url: str
-    secrets: tuple[str, ...]
+    url: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
     event_types: tuple[str, ...] = ("*",)
 
     @property
@@ -43,7 +43,7 @@ def of_variables(url: str, secret: str, faults: list[str]) -> Webhook | None:
     """`secret` may be several, separated by spaces. None unless both are set."""
     secrets = tuple(secret.split())
     if url and not is_http_url(url):
-        faults.append(f"TRANSCRIBER_WEBHOOK_URL is {url!r}: it must begin with http:// or https://")
+        faults.append("TRANSCRIBER_WEBHOOK_URL must be an address that begins with http:// or https://")
     if not all(is_webhook_secret(secret) for secret in secrets):
         faults.append(
             "TRANSCRIBER_WEBHOOK_SECRET must be whsec_ and base64, as Standard Webhooks has it;"

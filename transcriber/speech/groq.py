@@ -1,6 +1,7 @@
 """Groq's Whisper, over its official SDK."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ _FINAL_CODES = {
     422: "engine_refused",
     499: "engine_refused",
 }
+# As servers quote one: whole, or with its middle starred out.
+_KEY = re.compile(r"\bgsk_[\w*.-]+")
 _ADVICE = {413: "; set TRANSCRIBER_GROQ_MAX_FILE_BYTES to what your tier takes"}
 _RETRYABLE_STATUSES = {408, 409, 429, 498}
 
@@ -84,7 +87,7 @@ class GroqEngine:
         except TimeoutError as error:
             raise _too_slow() from error
         except groq.APIError as error:
-            raise _speech_error(error) from error
+            raise _speech_error(error, self._client.api_key) from error
         except (ValueError, RecursionError) as error:
             raise _unreadable("is not JSON") from error
         transcript = _transcript(answer, recording, options)
@@ -110,19 +113,19 @@ class GroqEngine:
             )
 
 
-def _speech_error(error: groq.APIError) -> SpeechError:
+def _speech_error(error: groq.APIError, key: str) -> SpeechError:
     if isinstance(error, groq.APITimeoutError):
         return _too_slow()
     if isinstance(error, groq.APIStatusError):
-        return _status_error(error)
+        return _status_error(error, key)
     if isinstance(error.__cause__, AnswerError):
         return _unreadable(str(error.__cause__))
     return SpeechError("engine_unreachable", "Groq could not be reached", retryable=True)
 
 
-def _status_error(error: groq.APIStatusError) -> SpeechError:
+def _status_error(error: groq.APIStatusError, key: str) -> SpeechError:
     status = error.status_code
-    message = f"Groq answered {status}{_reason(error.body)}{_ADVICE.get(status, '')}"
+    message = f"Groq answered {status}{_reason(error.body, key)}{_ADVICE.get(status, '')}"
     if status in _RETRYABLE_STATUSES or status >= 500:
         return SpeechError(
             "engine_unavailable",
@@ -134,11 +137,15 @@ def _status_error(error: groq.APIStatusError) -> SpeechError:
     return SpeechError(_FINAL_CODES.get(status, "engine_refused"), message)
 
 
-def _reason(body: object) -> str:
-    """Groq's own words, at most 300 characters of them."""
+def _reason(body: object, key: str) -> str:
+    """Groq's own words, at most 300 characters of them: jobs, events and logs carry them, but never the key."""
     detail = body.get("error") if isinstance(body, Mapping) else None
     message = detail.get("message") if isinstance(detail, Mapping) else None
-    return f": {message[:300]}" if isinstance(message, str) else ""
+    if not isinstance(message, str):
+        return ""
+    hidden = _KEY.sub("[key]", message.replace(key, "[key]"))[:300]
+    # no database takes half a surrogate pair, and no terminal should take a control character
+    return f": {''.join(sign if sign.isprintable() else ' ' for sign in hidden)}"
 
 
 def _too_slow() -> SpeechError:

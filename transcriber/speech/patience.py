@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
-from email.utils import parsedate_to_datetime
+
+from transcriber.backoff import http_date
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 # As in 2m59.56s or 500ms.
@@ -33,16 +33,8 @@ def _number(value: str | None) -> float | None:
 
 def _until(value: str | None, date: str | None) -> float | None:
     """By the server's own clock: the one here may be wrong."""
-    then, now = _moment(value), _moment(date)
+    then, now = http_date(value or ""), http_date(date or "")
     return None if then is None or now is None else max(0.0, (then - now).total_seconds())
-
-
-def _moment(value: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(value or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
 
 
 def _longest_reset(headers: Mapping[str, str]) -> float | None:
