@@ -91,21 +91,12 @@ def build(
         pruning.run,
         _keeper(settings, parts).run,
     ]
-    return Starlette(
-        routes=[
-            *_api(settings, parts, [runner, fetching], stopping or asyncio.Event()),
-            *_events(settings, parts).routes(),
-            *_ops(parts, runner).routes(),
-        ],
-        middleware=_middleware(settings),
-        exception_handlers={
-            RequestError: on_request_error(parts.metrics),
-            HTTPException: on_http_exception,
-            sqlite3.Error: on_store_error(parts.metrics),
-            Exception: on_crash,
-        },
-        lifespan=_lifespan(settings, parts, services),
-    )
+    routes = [
+        *_api(settings, parts, [runner, fetching], stopping or asyncio.Event()),
+        *_events(settings, parts).routes(),
+        *_ops(parts, runner).routes(),
+    ]
+    return _application(settings, parts, routes, services)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +122,28 @@ def _assemble(settings: Settings, engine: Engine, now: Callable[[], UnixMs]) -> 
         history=History(store),
         metrics=Metrics(),
     )
+
+
+def _application(
+    settings: Settings, parts: _Parts, routes: list[Route], services: list[Service]
+) -> Starlette:
+    store_failed = on_store_error(parts.metrics)
+    application = Starlette(
+        routes=routes,
+        middleware=_middleware(settings),
+        exception_handlers={
+            RequestError: on_request_error(parts.metrics),
+            HTTPException: on_http_exception,
+            sqlite3.Error: store_failed,
+            OSError: store_failed,
+            Exception: on_crash,
+        },
+        lifespan=_lifespan(settings, parts, services),
+    )
+    application.router.redirect_slashes = (
+        False  # a redirect would be built from whatever Host the sender names
+    )
+    return application
 
 
 def _keeper(settings: Settings, parts: _Parts) -> Keeper:
