@@ -104,10 +104,9 @@ class _Client:
 
     def __init__(self, url: str, api_key: str) -> None:
         self._url = url.rstrip("/")
+        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         # without what the environment says of proxies and passwords: the key goes to the service alone
-        self._http = httpx.Client(
-            headers={"authorization": f"Bearer {api_key}"}, timeout=TIMEOUT_SECONDS, trust_env=False
-        )
+        self._http = httpx.Client(headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
