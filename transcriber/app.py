@@ -282,8 +282,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "If-None-Match"],
-        expose_headers=["ETag", "Location", "Retry-After"],
+        allow_headers=["*"],  # SDKs send many of their own, and more every year
+        expose_headers=["ETag", "Location", "Retry-After", "x-should-retry"],
     )
     return [logging, cors]
 

@@ -296,7 +296,12 @@ def test_only_allowed_origins_may_call_from_a_page(start: Callable[..., Api]) ->
         not in api.http.get("/healthz", headers={"Origin": "https://evil.example"}).headers
     )
     preflight = api.http.options(
-        "/v1/jobs", headers={"Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
+        "/v1/audio/transcriptions",
+        headers={
+            "Origin": "https://page.example",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization, idempotency-key, x-stainless-lang",  # of an SDK
+        },
     )
     assert preflight.status_code == 200
 
