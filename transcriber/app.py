@@ -93,7 +93,6 @@ def build(
     ]
     routes = [
         *_api(settings, parts, [runner, fetching], stopping or asyncio.Event()),
-        *_events(settings, parts).routes(),
         *_ops(parts, runner).routes(),
     ]
     return _application(settings, parts, routes, services)
@@ -184,16 +183,8 @@ def _api(
     openai = OpenAi(
         jobs=jobs, receiving=receiving, waiting=waiting, stop=stop, access=access, metrics=parts.metrics
     )
-    return [*api.routes(), *openai.routes()]
-
-
-def _events(settings: Settings, parts: _Parts) -> Events:
-    return Events(
-        history=parts.history,
-        outbox=parts.outbox,
-        webhooks=settings.webhooks,
-        access=Access(settings.api_key, settings.require_key),
-    )
+    events = Events(history=parts.history, outbox=parts.outbox, webhooks=settings.webhooks, access=access)
+    return [*api.routes(), *openai.routes(), *events.routes()]
 
 
 def _ops(parts: _Parts, runner: Worker) -> Ops:
