@@ -89,21 +89,11 @@ def build(
         *(notifier.run for notifier in notifiers),
         _keeper(settings, parts).run,
     ]
-    return Starlette(
-        routes=[
-            *_api(settings, parts, [runner, fetching], stopping or asyncio.Event()),
-            *_events(settings, parts).routes(),
-            *_ops(parts, runner).routes(),
-        ],
-        middleware=_middleware(settings),
-        exception_handlers={
-            RequestError: on_request_error(parts.metrics),
-            HTTPException: on_http_exception,
-            sqlite3.Error: on_store_error(parts.metrics),
-            Exception: on_crash,
-        },
-        lifespan=_lifespan(settings, parts, services),
-    )
+    routes = [
+        *_api(settings, parts, [runner, fetching], stopping or asyncio.Event()),
+        *_ops(parts, runner).routes(),
+    ]
+    return _application(settings, parts, routes, services)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +119,28 @@ def _assemble(settings: Settings, engine: Engine, now: Callable[[], UnixMs]) -> 
         history=History(store),
         metrics=Metrics(),
     )
+
+
+def _application(
+    settings: Settings, parts: _Parts, routes: list[Route], services: list[Service]
+) -> Starlette:
+    store_failed = on_store_error(parts.metrics)
+    application = Starlette(
+        routes=routes,
+        middleware=_middleware(settings),
+        exception_handlers={
+            RequestError: on_request_error(parts.metrics),
+            HTTPException: on_http_exception,
+            sqlite3.Error: store_failed,
+            OSError: store_failed,
+            Exception: on_crash,
+        },
+        lifespan=_lifespan(settings, parts, services),
+    )
+    application.router.redirect_slashes = (
+        False  # a redirect would be built from whatever Host the sender names
+    )
+    return application
 
 
 def _keeper(settings: Settings, parts: _Parts) -> Keeper:
@@ -172,16 +184,8 @@ def _api(
     openai = OpenAi(
         jobs=jobs, receiving=receiving, waiting=waiting, stop=stop, access=access, metrics=parts.metrics
     )
-    return [*api.routes(), *openai.routes()]
-
-
-def _events(settings: Settings, parts: _Parts) -> Events:
-    return Events(
-        history=parts.history,
-        outbox=parts.outbox,
-        webhooks=settings.webhooks,
-        access=Access(settings.api_key, settings.require_key),
-    )
+    events = Events(history=parts.history, outbox=parts.outbox, webhooks=settings.webhooks, access=access)
+    return [*api.routes(), *openai.routes(), *events.routes()]
 
 
 def _ops(parts: _Parts, runner: Worker) -> Ops:
@@ -270,8 +274,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "If-None-Match"],
-        expose_headers=["ETag", "Location", "Retry-After"],
+        allow_headers=["*"],  # SDKs send many of their own, and more every year
+        expose_headers=["ETag", "Location", "Retry-After", "x-should-retry"],
     )
     return [logging, cors]
 

@@ -15,6 +15,7 @@ import uvicorn
 
 from transcriber import __version__, log, operate
 from transcriber.app import build
+from transcriber.connection import Protocol
 from transcriber.errors import SettingsError, StoreError
 from transcriber.settings import Settings, parse
 
@@ -84,7 +85,7 @@ def serve(settings: Settings) -> int:
             return _refuse(str(error))
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=Protocol,
             ws="none",
             lifespan="on",
             log_config=None,

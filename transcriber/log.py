@@ -50,9 +50,15 @@ class _JsonFormatter(logging.Formatter):
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = getattr(record, "fields", {})
-        details = " ".join(f"{name}={value}" for name, value in fields.items())
+        details = " ".join(f"{name}={_shown(value)}" for name, value in fields.items())
         line = f"{_moment(record)[11:23]} {record.getMessage()} {details}".rstrip()
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _shown(value: object) -> str:
+    """On one line: what a peer sent must not become a line of its own, nor steer the terminal."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)
 
 
 def _moment(record: logging.LogRecord) -> str:

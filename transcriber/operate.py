@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
@@ -24,7 +25,7 @@ _AGO = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _WHEN = "90m, 12h or 7d (so long ago), 2026-11-22T10:00, or Unix ms"
 
-Items = Sequence[Mapping[str, Any]]
+Items = Iterable[Mapping[str, Any]]
 
 
 class OperatorError(Exception):
@@ -63,12 +64,15 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     except OperatorError as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # whoever reads has seen enough, as `head` has; the last lines go nowhere, or Python would complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def list_events(client: "_Client", options: argparse.Namespace) -> None:
     asked = {name: getattr(options, name) for name in FILTERS}
-    _show(list(client.pages("/v1/events", limit=options.limit, **asked)), EVENT)
+    _show(client.pages("/v1/events", limit=options.limit, **asked), EVENT)
 
 
 def show_event(client: "_Client", options: argparse.Namespace) -> None:
@@ -92,7 +96,7 @@ def replay(client: "_Client", options: argparse.Namespace) -> None:
 
 
 def list_webhooks(client: "_Client", _: argparse.Namespace) -> None:
-    _show(client.ask("GET", "/v1/webhooks")["items"], WEBHOOK)
+    _show(client.page("/v1/webhooks")["items"], WEBHOOK)
 
 
 def discard(client: "_Client", options: argparse.Namespace) -> None:
@@ -104,10 +108,9 @@ class _Client:
 
     def __init__(self, url: str, api_key: str) -> None:
         self._url = url.rstrip("/")
+        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         # without what the environment says of proxies and passwords: the key goes to the service alone
-        self._http = httpx.Client(
-            headers={"authorization": f"Bearer {api_key}"}, timeout=TIMEOUT_SECONDS, trust_env=False
-        )
+        self._http = httpx.Client(headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -124,10 +127,16 @@ class _Client:
         except ValueError:
             answer = None
         if not isinstance(answer, dict) or not (response.is_success or "detail" in answer):
-            raise OperatorError(f"{self._url} answers, but not as a transcriber does")
+            raise self._stranger()
         if not response.is_success:
             raise OperatorError(f"refused ({response.status_code}): {answer['detail']}")
         return answer
+
+    def page(self, path: str, **params: Any) -> dict[str, Any]:
+        page = self.ask("GET", path, params=params)
+        if "items" not in page:
+            raise self._stranger()
+        return page
 
     def pages(self, path: str, *, limit: int, **asked: Any) -> Iterator[dict[str, Any]]:
         """Of a list, page by page, up to `limit`; 0: all."""
@@ -135,11 +144,14 @@ class _Client:
         given = {name: value for name, value in asked.items() if value is not None}
         while True:
             paging = {"limit": min(left, PAGE) if limit else PAGE} | ({"cursor": cursor} if cursor else {})
-            page = self.ask("GET", path, params={**given, **paging})
+            page = self.page(path, **given, **paging)
             yield from page["items"]
             left, cursor = left - len(page["items"]), page["next_cursor"]
             if cursor is None or (limit and left <= 0):
                 return
+
+    def _stranger(self) -> OperatorError:
+        return OperatorError(f"{self._url} answers, but not as a transcriber does")
 
 
 def _show(items: Items, columns: Sequence[str]) -> None:

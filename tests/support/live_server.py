@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -13,7 +14,7 @@ STOP_SECONDS = 15.0
 
 
 @contextmanager
-def live_server(app: ASGIApp) -> Iterator[str]:
+def live_server(app: ASGIApp, *, http: Any = "h11") -> Iterator[str]:
     """Yields the server's URL, without a trailing slash, once it accepts connections; stops it on exit.
 
     Raises RuntimeError when the application's start-up fails or either step outlasts its time limit.
@@ -22,7 +23,7 @@ def live_server(app: ASGIApp) -> Iterator[str]:
         app,
         host="127.0.0.1",
         port=0,
-        http="h11",
+        http=http,
         lifespan="on",
         log_config=None,
         access_log=False,

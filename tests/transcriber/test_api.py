@@ -296,7 +296,12 @@ def test_only_allowed_origins_may_call_from_a_page(start: Callable[..., Api]) ->
         not in api.http.get("/healthz", headers={"Origin": "https://evil.example"}).headers
     )
     preflight = api.http.options(
-        "/v1/jobs", headers={"Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
+        "/v1/audio/transcriptions",
+        headers={
+            "Origin": "https://page.example",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization, idempotency-key, x-stainless-lang",  # of an SDK
+        },
     )
     assert preflight.status_code == 200
 
@@ -312,10 +317,24 @@ def test_every_refusal_is_a_problem_document(shared_api: Api) -> None:
         shared_api.http.get("/nowhere"),
         shared_api.http.put("/v1/jobs"),
         shared_api.http.post("/v1/jobs", content=b"{}"),
+        shared_api.http.get("/healthz/"),  # no redirect, which would lead to whatever host the request names
     ):
         assert response.headers["content-type"] == "application/problem+json"
         assert response.json().keys() == {"type", "title", "status", "detail", "code"}
         assert response.json()["status"] == response.status_code
+
+
+def test_a_folder_of_recordings_that_is_gone_is_told_and_passes(api: Api) -> None:
+    folder = api.data_dir / "audio"
+    folder.rename(api.data_dir / "elsewhere")
+    faults = api.http.get("/readyz").json()["faults"]
+    refused = [api.post(), api.http.post("/v1/audio/transcriptions", files={"file": b"sound"})]
+    (api.data_dir / "elsewhere").rename(folder)
+    assert "cannot be used" in faults["disk"]
+    for answer in refused:
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+    assert refused[1].json()["error"]["code"] == "store_unavailable"
+    assert api.post().status_code == 202
 
 
 def test_operators_can_ask_how_it_goes(api: Api) -> None:

@@ -1,6 +1,7 @@
 """The commands as processes: what operators and supervisors see."""
 
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -141,3 +142,18 @@ def test_a_stop_is_quick_and_clean_though_a_thread_is_transcribing(serve, number
     service, api = serve(TRANSCRIBER_ENGINE="local")
     assert api.job(identity)["status"] == "processing"
     service.line("job.started")
+
+
+def test_what_a_peer_sent_neither_forges_a_line_on_a_terminal_nor_steers_it() -> None:
+    program = (
+        "from transcriber import log; log.configure(); log.info('http.answered', path='/a\\n12:00 b\\x1b[2J')"
+    )
+    ours, terminal = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, stderr=terminal, timeout=30, check=True)
+        shown = os.read(ours, 10_000).decode()
+    finally:
+        os.close(ours)
+        os.close(terminal)
+    assert shown.rstrip().endswith("http.answered path='/a\\n12:00 b\\x1b[2J'")
+    assert len(shown.splitlines()) == 1

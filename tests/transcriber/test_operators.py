@@ -1,11 +1,15 @@
 """What operators see and do: the routes of events and webhooks, and the commands over them."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.process import ROOT
 from tests.support.waiting import eventually
 from tests.support.webhook_receiver import SECRET, WebhookReceiver
 from tests.transcriber.conftest import Api, environment_of, job_id, running
@@ -233,6 +237,7 @@ def test_the_commands_list_show_and_replay(
     [
         (("events", "show", "msg_unknown"), KEY, "refused (404): there is no event 'msg_unknown'"),
         (("events", "list"), "wrong", "refused (401)"),
+        (("events", "list"), "", "refused (401)"),
         (("events", "list", "--url", "http://127.0.0.1:9"), KEY, "no answer from http://127.0.0.1:9"),
         (("events", "replay"), KEY, "narrow by at least one filter"),
     ],
@@ -243,3 +248,26 @@ def test_a_command_that_fails_says_why(
     code, _, complaint = command(*arguments, key=key)
     assert code == 1
     assert said in complaint
+
+
+def test_another_service_at_the_address_is_told_apart(
+    command: Callable[..., tuple[int, str, str]], shared: Api
+) -> None:
+    code, _, complaint = command("webhooks", "list", "--url", f"{shared.http.base_url}/healthz?")
+    assert code == 1
+    assert "not as a transcriber does" in complaint
+
+
+def test_a_reader_that_leaves_early_is_no_fault(shared: Api, told: str) -> None:
+    program = [sys.executable, "-m", "transcriber", "events", "list", "--url", str(shared.http.base_url)]
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        environment = {"PATH": os.environ["PATH"], "TRANSCRIBER_API_KEY": KEY}
+        done = subprocess.run(
+            program, cwd=ROOT, env=environment, stdout=theirs, stderr=subprocess.PIPE, timeout=30, check=False
+        )
+    finally:
+        os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert events(shared, job_id=told)  # there was something to read

@@ -1,10 +1,15 @@
+import asyncio
 import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.groq_server import GroqServer
 from tests.support.waiting import eventually
 from tests.transcriber.conftest import DATA, Api, job_id
+from transcriber.errors import RequestError
+from transcriber.intake.upload import read_form
 
 JFK = (DATA / "jfk.wav").read_bytes()
 MP3 = (DATA / "jfk.mp3").read_bytes()
@@ -102,3 +107,38 @@ def test_an_upload_whose_client_leaves_is_removed(api: Api) -> None:
         client.sendall(head + b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + JFK[:50_000])
         eventually(lambda: len(api.recordings()) == 1)
     eventually(lambda: api.recordings() == [])
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"\r\n", b""), (b"", b"x")])
+def test_what_stands_around_the_parts_is_bounded_too(start, before: bytes, after: bytes) -> None:
+    api = start(TRANSCRIBER_MAX_UPLOAD_BYTES="1000")
+    form = b'--b\r\nContent-Disposition: form-data; name="user_id"\r\n\r\nx\r\n--b--\r\n'
+    pieces = [before * 10_000] * 80 + [form] + [after * 20_000] * 80
+    answer = api.http.post("/v1/jobs", content=iter(pieces), headers={"Content-Type": BOUNDARY})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_an_upload_of_unknown_length_leaves_the_disk_the_room_that_the_database_needs(tmp_path: Path) -> None:
+    left = 3_500_000
+
+    def require_room(size_bytes: int) -> None:
+        if destination.stat().st_size + size_bytes > left:
+            raise RequestError(503, "disk_full", "no room")
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
+        for _ in range(100):
+            yield bytes(100_000)
+        yield b"\r\n--b--\r\n"
+
+    destination = tmp_path / "recording"
+    reading = read_form(
+        body(),
+        content_type=BOUNDARY,
+        destination=destination,
+        max_file_bytes=100_000_000,
+        require_room=require_room,
+    )
+    with pytest.raises(RequestError, match="no room"):
+        asyncio.run(reading)
+    assert destination.stat().st_size <= left

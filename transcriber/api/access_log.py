@@ -1,10 +1,12 @@
-"""One log line a request, whatever became of it."""
+"""One log line a request, whatever became of it, and an answer where the server stops and waits for none any longer."""
 
+import asyncio
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from transcriber import log
+from transcriber.api.problems import problem
 
 
 class AccessLog:
@@ -25,6 +27,10 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            # the server alone cancels a request, and would answer 500 and log a crash if this went on
+            if not status:
+                await _stopping(scope, receive, watched)
         finally:
             log.info(
                 "http.answered",
@@ -33,3 +39,8 @@ class AccessLog:
                 status=status or None,
                 duration_ms=round((time.monotonic() - began) * 1000, 1),
             )
+
+
+_stopping = problem(
+    503, "stopping", "the service is stopping: send the same again once it runs", {"Retry-After": "5"}
+)

@@ -1,6 +1,7 @@
 """What operators ask: does it live, is it ready, what does it do, how is it spoken to."""
 
 import asyncio
+import functools
 import json
 import sqlite3
 from collections.abc import Callable
@@ -78,11 +79,10 @@ class Ops:
         return Response(await asyncio.to_thread(_openapi), media_type="application/yaml")
 
     async def openapi_json(self, _: Request) -> Response:
-        document = yaml.safe_load(await asyncio.to_thread(_openapi))
-        return Response(json.dumps(document), media_type="application/json")
+        return Response(await asyncio.to_thread(_openapi_json), media_type="application/json")
 
     async def docs(self, _: Request) -> Response:
-        text = await asyncio.to_thread(lambda: page.render(yaml.safe_load(_openapi())))
+        text = await asyncio.to_thread(_page)
         policy = "default-src 'none'; style-src 'unsafe-inline'"
         return Response(text, media_type="text/html", headers={"Content-Security-Policy": policy})
 
@@ -94,9 +94,23 @@ class Ops:
         return None
 
     def _disk_fault(self) -> str | None:
-        free = self._recordings.free_bytes()
+        try:
+            free = self._recordings.free_bytes()
+        except OSError as error:
+            return f"the recordings' folder cannot be used: {error.strerror}"
         return None if free >= MIN_FREE_BYTES else f"{free} bytes are free, less than {MIN_FREE_BYTES}"
 
 
 def _openapi() -> str:
     return (resources.files("transcriber") / "openapi.yaml").read_text(encoding="utf-8")
+
+
+# Once each: to read the YAML takes half a second of the processor, and anyone may ask.
+@functools.cache
+def _openapi_json() -> str:
+    return json.dumps(yaml.safe_load(_openapi()))
+
+
+@functools.cache
+def _page() -> str:
+    return page.render(json.loads(_openapi_json()))

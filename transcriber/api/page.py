@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 Node: TypeAlias = Mapping[str, Any]
 
+_NAMED = re.compile(r"#/components/schemas/(\w+)")
 _METHODS = ("get", "post", "put", "patch", "delete")
 _STYLE = """
 :root { color-scheme: light dark }
@@ -71,7 +72,7 @@ def _schema(document: Node, name: str, schema: Node) -> str:
     return "\n".join(
         [
             f'<h3 id="{escape(name)}"><code>{escape(name)}</code></h3>',
-            "" if fields else f"<p>{_kind(schema)}</p>",
+            "" if fields else f"<p>{_kind(document, schema)}</p>",
             _text(schema.get("description", "")),
             _table("field", ((field, _value(document, {"schema": one})) for field, one in fields.items())),
         ]
@@ -83,23 +84,23 @@ def _value(document: Node, node: Node) -> str:
     schema: Node = node.get("schema", {})
     said = node.get("description") or _resolved(document, schema).get("description", "")
     required = "<p>Required.</p>" if node.get("required") else ""
-    return f"{_kind(schema)}{required}{_text(said)}"
+    return f"{_kind(document, schema)}{required}{_text(said)}"
 
 
-def _kind(schema: Node) -> str:
-    """A link to a schema with a name; else the type or the values."""
-    if "$ref" in schema:
-        name = escape(schema["$ref"].rpartition("/")[2])
-        return f'<a href="#{name}">{name}</a>'
+def _kind(document: Node, schema: Node) -> str:
+    """A link to a schema with a name; else the type or the values, of a field of another schema too."""
+    if named := _NAMED.fullmatch(schema.get("$ref", "")):
+        return f'<a href="#{named[1]}">{named[1]}</a>'
+    schema = _resolved(document, schema)
     for word, between in (("oneOf", " or "), ("anyOf", " or "), ("allOf", " and ")):
         if word in schema:
-            return between.join(_kind(one) for one in schema[word])
+            return between.join(_kind(document, one) for one in schema[word])
     values = schema.get("enum") or [schema["const"]] if "const" in schema or "enum" in schema else None
     if values:
         return ", ".join(f"<code>{escape(str(value))}</code>" for value in values)
     kinds = schema.get("type", "anything")
     text = " or ".join([kinds] if isinstance(kinds, str) else kinds)
-    return f"{text} of {_kind(schema['items'])}" if "items" in schema else text
+    return f"{text} of {_kind(document, schema['items'])}" if "items" in schema else text
 
 
 def _table(head: str, rows: Iterable[tuple[str, str]]) -> str:

@@ -59,7 +59,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def store_unavailable(error: Exception) -> RequestError:
-    """For when the store cannot take or find anything now: its disk is full, or gone. The cause is in the log."""
+    """For when database or recordings cannot be used now: their disk is full, or gone. The cause is in the log."""
     log.error("store.failed", error)
     detail = "the store does not answer: try again later"
     return RequestError(503, "store_unavailable", detail, {"Retry-After": "30"})

@@ -40,7 +40,7 @@ class Receiving:
 
         `fields_of` is a class of Fields, or makes one of the same arguments.
         """
-        self._require_room(request)
+        self._require_acceptable(request)
         fields, submission = await self._receive(request, fields_of)
         stored = submission.audio if isinstance(submission.audio, Audio) else None
         try:
@@ -96,17 +96,22 @@ class Receiving:
                 content_type=request.headers.get("content-type", ""),
                 destination=self._recordings.path(name),
                 max_file_bytes=self._max_upload_bytes,
+                require_room=self._require_room,
             )
         except ClientDisconnect as error:
             raise RequestError(400, "malformed", "the upload was cut off") from error
 
-    def _require_room(self, request: Request) -> None:
+    def _require_acceptable(self, request: Request) -> None:
         """Judges by the declared length, so that a body which cannot be taken is not read."""
         length = request.headers.get("content-length", "0")
         announced = int(length) if length.isascii() and length.isdigit() else 0
         if announced > self._max_upload_bytes + MAX_OVERHEAD_BYTES:
             raise too_large(self._max_upload_bytes)
-        if self._recordings.free_bytes() < MIN_FREE_BYTES + announced:
+        self._require_room(announced)
+
+    def _require_room(self, size_bytes: int) -> None:
+        """Again as a recording is written: its length may not have been announced, and others are written beside it."""
+        if self._recordings.free_bytes() < MIN_FREE_BYTES + size_bytes:
             raise _no_room()
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -31,19 +31,25 @@ class Form:
 
 
 async def read_form(
-    body: AsyncIterator[bytes], *, content_type: str, destination: Path, max_file_bytes: int
+    body: AsyncIterator[bytes],
+    *,
+    content_type: str,
+    destination: Path,
+    max_file_bytes: int,
+    require_room: Callable[[int], None],
 ) -> Form:
-    """Writes the part named `file` to `destination`.
+    """Writes the part named `file` to `destination`. `require_room` raises where so many bytes more are too many for the disk.
 
-    Raises RequestError: 400 if the body is not what it says, 408 if it stalls, 413 if the file is too large.
+    Raises RequestError: 400 if the body is not what it says, 408 if it stalls, 413 if the file or the whole is too large.
     """
     with destination.open("xb") as file:
         parts = _Parts(max_file_bytes=max_file_bytes)
         parser = _parser(content_type, parts)
         try:
-            async for chunk in _timely(body):
+            async for chunk in _bounded(_timely(body), max_file_bytes):
                 parser.write(chunk)
                 if len(parts.unwritten) >= WRITE_BYTES:
+                    require_room(len(parts.unwritten))
                     await asyncio.to_thread(_write, file, parts)
             parser.finalize()
         except FormParserError as error:
@@ -62,6 +68,16 @@ async def _timely(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             raise RequestError(408, "too_slow", f"nothing was received for {IDLE_SECONDS:.0f} s") from error
         if chunk is None:
             return
+        yield chunk
+
+
+async def _bounded(body: AsyncIterator[bytes], max_file_bytes: int) -> AsyncIterator[bytes]:
+    """The same pieces. What stands around the parts counts too: nothing else bounds that where no length is announced."""
+    size = 0
+    async for chunk in body:
+        size += len(chunk)
+        if size > max_file_bytes + MAX_OVERHEAD_BYTES:
+            raise too_large(max_file_bytes)
         yield chunk
 
 

@@ -55,7 +55,7 @@ class OpenAi:
             return await self._transcribe(request)
         except RequestError as error:
             return self._refuse(error)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             return self._refuse(store_unavailable(error))
 
     def _refuse(self, error: RequestError) -> Response:
