@@ -90,3 +90,22 @@ async def test_a_job_that_is_taken_again_before_its_run_has_quite_ended_costs_no
         step.held[1].set()
         await bench.submit("bob")
         await until(lambda: len(step.held) == 4)
+
+
+class UnspeakableStep(HeldStep):
+    """Its first run fails in words that nothing can store."""
+
+    async def take(self, assignment: Assignment, over: Callable[[JobId], None]) -> RunOutcome:
+        if not self.held:
+            self.held.append(asyncio.Event())
+            raise SpeechError("engine_refused", "half a pair: \ud800")
+        return await super().take(assignment, over)
+
+
+async def test_a_job_whose_end_cannot_be_noted_is_tried_again_and_not_kept_in_hand_for_ever(
+    bench: Bench,
+) -> None:
+    await bench.submit()
+    step = UnspeakableStep()
+    async with working(bench, step):
+        await until(lambda: len(step.held) == 2)

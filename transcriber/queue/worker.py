@@ -130,6 +130,9 @@ class Worker:
         except sqlite3.Error as error:
             log.error("store.failed", error, job_id=job_id)
             ended = await self._postpone_at_last(job_id)
+        except Exception as error:  # noqa: BLE001 (a job that stayed in hand would be processing for ever)
+            log.error("job.crashed", error, job_id=job_id)
+            ended = await self._postpone_at_last(job_id)
         finally:
             duration = time.monotonic() - began
             self._metrics.ran(engine=self._step.name, outcome=ended.outcome, duration_seconds=duration)
