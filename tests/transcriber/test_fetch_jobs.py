@@ -406,3 +406,15 @@ async def test_a_database_of_before_addresses_goes_on_with_its_jobs(tmp_path: Pa
     assert (claimed.job.job_id, claimed.audio) == (identity, Audio(AudioName("sound"), "wav", 5))
     assert await submit(bench)
     bench.database.close()
+
+
+async def test_a_fetch_that_was_in_hand_at_crashes_keeps_nobody_from_the_engine(bench: Bench) -> None:
+    address = await submit(bench)
+    for _ in range(2):
+        assert await bench.fetching.claim()
+        await bench.recover()
+    other = await bench.submit()
+    fetched = await bench.fetching.claim()
+    assert fetched is not None
+    assert fetched.job.job_id == address
+    assert await bench.claim() == other

@@ -73,7 +73,7 @@ def next_waiting(connection: sqlite3.Connection, now: UnixMs, *, to_fetch: bool)
     # the indexes are named, as the planner would read all jobs of a user to count the few in hand
     row = connection.execute(
         "WITH due AS ("
-        " SELECT position, user_id, behind, crashes >= :suspect AS suspect FROM jobs INDEXED BY jobs_waiting"
+        " SELECT position, user_id, behind, crashes >= :suspect AND NOT :to_fetch AS suspect FROM jobs INDEXED BY jobs_waiting"
         " WHERE status IN ('queued', 'processing') AND in_hand = 0 AND (audio IS NULL) = :to_fetch"
         " AND NOT not_before BETWEEN :now + 1 AND :now + :farthest),"
         " users AS ("
@@ -91,8 +91,10 @@ def next_waiting(connection: sqlite3.Connection, now: UnixMs, *, to_fetch: bool)
 
 
 def suspect_is_in_hand(connection: sqlite3.Connection) -> bool:
+    """Of those that an engine has: a fetch does not crash the process, and must not keep the engine from others."""
     row = connection.execute(
-        "SELECT 1 FROM jobs INDEXED BY jobs_in_hand WHERE in_hand = 1 AND crashes >= ? LIMIT 1",
+        "SELECT 1 FROM jobs INDEXED BY jobs_in_hand"
+        " WHERE in_hand = 1 AND crashes >= ? AND audio IS NOT NULL LIMIT 1",
         (SUSPECT_CRASHES,),
     ).fetchone()
     return row is not None
