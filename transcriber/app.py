@@ -91,7 +91,7 @@ def build(
         pruning.run,
         _keeper(settings, parts).run,
     ]
-    return Starlette(
+    app = Starlette(
         routes=[
             *_api(settings, parts, [runner, fetching], stopping or asyncio.Event()),
             *_events(settings, parts).routes(),
@@ -106,6 +106,8 @@ def build(
         },
         lifespan=_lifespan(settings, parts, services),
     )
+    app.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
+    return app
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +271,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "If-None-Match"],
-        expose_headers=["ETag", "Location", "Retry-After"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
+        expose_headers=["ETag", "Location", "Retry-After", "x-should-retry"],
     )
     return [logging, cors]
 
