@@ -54,7 +54,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
-    """The exit code: 0, or 1 if the service refused or did not answer."""
+    """The exit code: 0, or 1 if there is no key to ask with, or the service refused or did not answer."""
+    if not settings.api_key:
+        print("set TRANSCRIBER_API_KEY, the service's own: without it nobody may ask", file=sys.stderr)
+        return 1
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = options.url or settings.public_url or f"http://{host}:{settings.port}"
     try:
