@@ -137,9 +137,8 @@ def _application(
         },
         lifespan=_lifespan(settings, parts, services),
     )
-    application.router.redirect_slashes = (
-        False  # a redirect would be built from whatever Host the sender names
-    )
+    # a redirect would be built from whatever Host the sender names
+    application.router.redirect_slashes = False
     return application
 
 

@@ -53,6 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(*(f"fault: {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
         return 1
+    try:
+        code = _run(options, settings)
+        print(end="", flush=True)
+    except BrokenPipeError:
+        return _unread()
+    return code
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
     match options.command:
         case "check":
             return check(settings)
@@ -60,6 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return serve(settings)
         case _:
             return operate.run(options, settings)
+
+
+def _unread() -> int:
+    """Ends well where the reader of standard output has seen enough, as `head` has: the rest goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def check(settings: Settings) -> int:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import re
 import sys
 import time
@@ -55,7 +54,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
-    """The exit code: 0, or 1 if the service refused or did not answer."""
+    """The exit code: 0, or 1 if there is no key to ask with, or the service refused or did not answer."""
+    if not settings.api_key:
+        print("set TRANSCRIBER_API_KEY, the service's own: without it nobody may ask", file=sys.stderr)
+        return 1
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = options.url or settings.public_url or f"http://{host}:{settings.port}"
     try:
@@ -64,9 +66,6 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     except OperatorError as error:
         print(error, file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        # whoever reads has seen enough, as `head` has; the last lines go nowhere, or Python would complain at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -108,7 +107,7 @@ class _Client:
 
     def __init__(self, url: str, api_key: str) -> None:
         self._url = url.rstrip("/")
-        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        headers = {"authorization": f"Bearer {api_key}"}
         # without what the environment says of proxies and passwords: the key goes to the service alone
         self._http = httpx.Client(headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
 

@@ -1,5 +1,6 @@
 """How a command ends: 0 done, 1 refused or failed, 2 what was given cannot be used."""
 
+DONE = 0
 REFUSED = 1
 UNUSABLE = 2
 

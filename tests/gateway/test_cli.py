@@ -266,6 +266,21 @@ def test_an_address_that_is_not_this_machines_is_one_clear_line(tmp_path, host):
     one_clear_line(run(tmp_path, "serve", GATEWAY_HOST=host), host, "GATEWAY_HOST")
 
 
+def test_a_command_whose_reader_has_seen_enough_ends_without_a_word(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as stdout:
+        done = subprocess.run(
+            command("check"),
+            env=environ(tmp_path),
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_check_says_that_a_sound_configuration_is_sound(tmp_path):
     result = run(tmp_path, "check")
     assert (result.returncode, result.stderr) == (0, b"")

@@ -295,6 +295,7 @@ def test_only_allowed_origins_may_call_from_a_page(start: Callable[..., Api]) ->
         "access-control-allow-origin"
         not in api.http.get("/healthz", headers={"Origin": "https://evil.example"}).headers
     )
+    assert "x-should-retry" in allowed.headers["access-control-expose-headers"]
     preflight = api.http.options(
         "/v1/audio/transcriptions",
         headers={
@@ -315,6 +316,7 @@ def test_a_wrong_method_is_told_every_right_one(shared_api: Api) -> None:
 def test_every_refusal_is_a_problem_document(shared_api: Api) -> None:
     for response in (
         shared_api.http.get("/nowhere"),
+        shared_api.http.post("/v1/jobs/"),
         shared_api.http.put("/v1/jobs"),
         shared_api.http.post("/v1/jobs", content=b"{}"),
         shared_api.http.get("/healthz/"),  # no redirect, which would lead to whatever host the request names

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -22,12 +23,15 @@ from tests.support.webhook_receiver import WebhookReceiver
 from tests.transcriber.conftest import Api, job_id
 
 
-def run(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    command: str, *, stdout: int | IO[bytes] = subprocess.PIPE, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "transcriber", command],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **environment},
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=30,
         check=False,
@@ -53,6 +57,14 @@ def test_check_accepts_good_settings(environment: dict[str, str], receiver: Webh
     assert done.returncode == 0
     assert "engine groq" in done.stdout
     assert f"events to default ({receiver.url})" in done.stdout
+
+
+def test_a_command_whose_reader_has_seen_enough_ends_without_a_word(environment: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as stdout:
+        done = run("check", stdout=stdout, **environment)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])

@@ -237,7 +237,7 @@ def test_the_commands_list_show_and_replay(
     [
         (("events", "show", "msg_unknown"), KEY, "refused (404): there is no event 'msg_unknown'"),
         (("events", "list"), "wrong", "refused (401)"),
-        (("events", "list"), "", "refused (401)"),
+        (("events", "list"), "", "set TRANSCRIBER_API_KEY"),
         (("events", "list", "--url", "http://127.0.0.1:9"), KEY, "no answer from http://127.0.0.1:9"),
         (("events", "replay"), KEY, "narrow by at least one filter"),
     ],

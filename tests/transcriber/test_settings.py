@@ -52,6 +52,7 @@ def test_groq_is_the_engine_where_its_key_is_set() -> None:
         ("TRANSCRIBER_REQUIRE_KEY", "true", "TRANSCRIBER_API_KEY is not set"),
         ("TRANSCRIBER_PUBLIC_URL", "speech.example", "https://example.com"),
         ("TRANSCRIBER_CORS_ORIGINS", "https://a.example/path", "without a path"),
+        ("GROQ_BASE_URL", "https://api.groq.com/openai/v1/", "leave out /openai/v1"),
         ("TRANSCRIBER_WEBHOOK_URL", "ftp://x", "http:// or https://"),
         ("TRANSCRIBER_WEBHOOK_URL", "http://[::1", "http:// or https://"),
         ("TRANSCRIBER_WEBHOOK_URL", "http://xn--/x", "http:// or https://"),

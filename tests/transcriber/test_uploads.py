@@ -46,6 +46,12 @@ def test_a_field_that_cannot_be_used_is_refused(shared_api: Api, fields: dict[st
     assert shared_api.recordings() == []
 
 
+def test_a_field_that_is_unknown_is_answered_with_those_that_are_known(shared_api: Api) -> None:
+    response = shared_api.post(timestamp_granularities="word")
+    assert "there are file, audio_url, " in response.json()["detail"]
+    assert response.json()["detail"].endswith("timestamp_granularities[]")
+
+
 def test_a_form_without_a_file_is_refused(shared_api: Api) -> None:
     only_fields = shared_api.http.post("/v1/jobs", files={"language": (None, "en")})
     assert only_fields.status_code == 422

@@ -129,7 +129,10 @@ def _single(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in fields:
         if name not in FIELDS:
-            raise RequestError(422, "unknown_field", f"the field {name[:100]!r} is unknown")
+            there_are = ", ".join(("file", *_SINGLE, _REPEATED))
+            raise RequestError(
+                422, "unknown_field", f"the field {name[:100]!r} is unknown: there are {there_are}"
+            )
         if name in values and name != _REPEATED:
             raise RequestError(422, "bad_field", f"the field {name} is there more than once")
         values[name] = value

@@ -49,7 +49,7 @@ class Settings:
     groq_api_key: str = field(repr=False)
     """GROQ_API_KEY. Needed by the groq engine only."""
     groq_base_url: str | None
-    """GROQ_BASE_URL: scheme and host, without the path. Default: Groq's own."""
+    """GROQ_BASE_URL: what comes before /openai/v1. Default: Groq's own."""
     groq_max_file_bytes: int
     """TRANSCRIBER_GROQ_MAX_FILE_BYTES: larger recordings are sent in parts; paid tiers take 100 MB. Default: 25000000."""
     webhooks: tuple[Webhook, ...]
@@ -96,7 +96,7 @@ def parse(environment: Mapping[str, str]) -> Settings:
     settings = Settings(
         engine=reader.engine(has_groq_key=bool(groq_api_key)),
         groq_api_key=groq_api_key,
-        groq_base_url=reader.url("GROQ_BASE_URL") or None,
+        groq_base_url=reader.url_before("/openai/v1", "GROQ_BASE_URL") or None,
         groq_max_file_bytes=reader.whole("TRANSCRIBER_GROQ_MAX_FILE_BYTES", 25_000_000, least=100_000),
         webhooks=reader.webhooks(),
         event_days=reader.whole("TRANSCRIBER_EVENT_DAYS", 7, least=0, most=3_650),
@@ -190,6 +190,13 @@ class _Reader:
         value = self.text(name).rstrip("/")
         if value and not is_http_url(value):
             self.faults.append(f"{name} is {value!r}: it must be an address such as https://example.com")
+        return value
+
+    def url_before(self, path: str, name: str) -> str:
+        """As `url`; whoever asks there adds the path, so that it must not be there yet."""
+        value = self.url(name)
+        if value.endswith(path):
+            self.faults.append(f"{name} is {value!r}: leave out {path}, which is added")
         return value
 
     def origins(self, name: str) -> tuple[str, ...]:
