@@ -31,8 +31,8 @@ EXTENSIONS = {
     "wav": "wav",
     "webm": "webm",
 }
-# Of each family of codecs one; WAV and MP3 have theirs among the local engine's tests.
-FAMILIES = ["wav, u-law, 8 kHz", "m4a", "ogg, Vorbis", "webm, as a browser records", "amr"]
+MOST_WRONG = 0.1
+"""The page says at most one word of the 22; another processor may round another word the other way."""
 
 
 @cache
@@ -64,10 +64,10 @@ def test_every_common_format_is_known_and_decodes_to_what_was_recorded(name: str
     assert np.corrcoef(expected[:same], found[:same])[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_speech_is_understood_in_every_codec(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", FORMATS)
+def test_speech_is_understood_in_every_format(name: str, tmp_path: Path) -> None:
     path = tmp_path / "neutral"
     path.write_bytes(encoded(FORMATS[name], samples("jfk.wav")))
     recording = Recording(path, Audio(AudioName("neutral"), "x", 1), 11.0)
     heard = asyncio.run(engine().transcribe(recording, Options(), lambda _: None))
-    assert word_error_rate(SAID["jfk.wav"], heard.text) <= 0.2
+    assert word_error_rate(SAID["jfk.wav"], heard.text) <= MOST_WRONG
