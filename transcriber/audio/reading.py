@@ -23,8 +23,6 @@ _EXTENSIONS = {"mov": ("m4a", {"aac", "alac", "mp3float"}), "matroska": ("webm",
 _OPEN_SECONDS = 10.0
 # What microphones, telephones and studios use. A second at 1 Hz would be resampled to 16,000 times its size.
 _LEAST_RATE, _MOST_RATE = 4_000, 768_000
-
-
 # More than those that decode. A packet can have a few bytes: millions of damaged ones would keep a processor for hours.
 _DAMAGED_PACKETS = 5_000
 
