@@ -8,7 +8,6 @@ import contextlib
 import logging
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.account import Account
@@ -17,7 +16,7 @@ from gateway.config import Destination
 from gateway.errors import StoreUnavailable
 from gateway.log import emit
 from gateway.metrics import Metrics
-from gateway.model import Claim, Outcome, RetryAt, Verdict
+from gateway.model import Claim, Outcome, RetryAt, Verdict, value
 from gateway.pace import Pace, quiet_until
 from gateway.retry import QUIET_STATUSES, judge
 from gateway.store import Claimed, Finished, Standing, StandingChange, Store
@@ -38,7 +37,7 @@ class Forwards(Protocol):
     async def forward(self, claim: Claim) -> Outcome: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """Of an attempt that may begin."""
 

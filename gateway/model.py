@@ -1,7 +1,7 @@
 """The values that pass through the gateway, in the order of their way: webhook, event, claim, outcome, verdict."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NewType
+from typing import Any, Literal, NewType, TypeVar, dataclass_transform
 
 SourceName = NewType("SourceName", str)
 DestinationName = NewType("DestinationName", str)
@@ -12,8 +12,19 @@ ReplayId = NewType("ReplayId", str)
 Headers = tuple[tuple[bytes, bytes], ...]
 """Pairs of name and value, byte for byte as received, in their order; compare names in lower case."""
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass_transform(frozen_default=True)
+def value(cls: type[T]) -> type[T]:
+    """A frozen dataclass with slots, of which some are made for every event.
+
+    The type checker holds that nobody writes to it. Python's own guard costs four times what a value costs to make.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+@value
 class Webhook:
     """A request as it came. Nobody has said yet that it is authentic: only `verify` takes it."""
 
@@ -27,7 +38,7 @@ class Webhook:
         return [value for key, value in self.headers if key.lower() == name]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VerifiedWebhook:
     """A webhook whose source is known; what is read from it can be trusted as far as the source can."""
 
@@ -61,7 +72,7 @@ RejectionReason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rejected:
     reason: RejectionReason
     detail: str
@@ -70,7 +81,7 @@ class Rejected:
     """When to come again, of those that may."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Event:
     """A verified webhook as it is stored, with the destinations that want it."""
 
@@ -90,7 +101,7 @@ class Event:
     """A digest of what it was signed by, where another event with the same is a duplicate."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claim:
     """A delivery leased for one attempt."""
 
@@ -112,7 +123,7 @@ class Claim:
 AcceptStatus = Literal["accepted", "unrouted", "duplicate"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accepted:
     event_id: EventId
     """The first one's, for a duplicate."""
@@ -139,7 +150,7 @@ OutcomeKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """What came of one attempt."""
 
@@ -157,12 +168,12 @@ class Outcome:
 DeadReason = Literal["dead_on", "horizon", "payload", "discarded"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delivered:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RetryAt:
     at: int
     """Unix ms."""
@@ -170,7 +181,7 @@ class RetryAt:
     """False: the destination is down. The attempt uses up nothing of the delivery's schedule, and it is the last in turn."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dead:
     reason: DeadReason
 

@@ -4,13 +4,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
 from gateway.config import Destination, Source
-from gateway.model import Claim, Event, Headers, SourceName, Webhook
+from gateway.model import Claim, Event, Headers, SourceName, Webhook, value
 from gateway.selector import Content, compile_expression
 from gateway.verify import Signed, Verifier, compile_verifier
 from gateway.verify.token import is_redacted
@@ -39,7 +38,7 @@ STANDARD = {"kind": "standard"}
 TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outgoing:
     headers: list[tuple[bytes, bytes]]
     body: bytes

@@ -4,9 +4,8 @@ Values in, values out: the times are given, nothing is stored. States: steady â†
 """
 
 from collections import deque
-from dataclasses import dataclass
 
-from gateway.model import Claim, DeliveryId, Outcome
+from gateway.model import Claim, DeliveryId, Outcome, value
 from gateway.retry import QUIET_STATUSES, retry_after_ms
 from gateway.store import Room, Standing, StandingChange
 
@@ -22,7 +21,7 @@ FIRST_PROBE_SECONDS = 1.0
 LONGEST_PROBE_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Turn:
     """What may be claimed now."""
 

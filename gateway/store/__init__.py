@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gateway.config import Retention
-from gateway.model import Accepted, Claim, DestinationName, Event, EventId, Outcome, ReplayId, Verdict
+from gateway.model import Accepted, Claim, DestinationName, Event, EventId, Outcome, ReplayId, Verdict, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Room:
     """How many deliveries a claim may take."""
 
@@ -21,7 +21,7 @@ class Room:
     """Of these, for retries and replays while first attempts wait."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Standing:
     """Whether a destination gets its deliveries now."""
 
@@ -36,7 +36,7 @@ class Standing:
 StandingChange = Literal["pause", "resume", "hold", "release"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claimed:
     claims: list[Claim]
     next_at: int | None
@@ -47,7 +47,7 @@ class Claimed:
     """Something is due, but its key has an attempt under way, the end of which nothing else will tell."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finished:
     """What `record` made of an attempt."""
 

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from gateway.model import Accepted, AcceptStatus, Claim, DeliveryId, DestinationName, Event, EventId, Headers
+from gateway.model import (
+    Accepted,
+    AcceptStatus,
+    Claim,
+    DeliveryId,
+    DestinationName,
+    Event,
+    EventId,
+    Headers,
+    value,
+)
 from gateway.store.sqlite import numbers, rows
 from gateway.store.sqlite.dedupe import dedupe_hash
 from gateway.store.sqlite.standing import Standings
@@ -55,7 +65,7 @@ Key = tuple[str, str, int]
 quoted = json.encoder.encode_basestring_ascii
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Arrival:
     event: Event
     same_id_is_duplicate: bool

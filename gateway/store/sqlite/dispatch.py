@@ -3,10 +3,9 @@
 import contextlib
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from gateway.model import Claim, DeliveryId, DestinationName
+from gateway.model import Claim, DeliveryId, DestinationName, value
 from gateway.store import Claimed, Room, Standing
 from gateway.store.sqlite import keys, rows, standing
 from gateway.store.sqlite.read import EVENT_COLUMNS, event_from_row
@@ -126,7 +125,7 @@ def _let_pass(
     return len(yielding) == MOST_YIELDS
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Found:
     rows: list[Any]
     """Of DUE."""

@@ -2,10 +2,9 @@
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
-from gateway.model import Claim, Dead, Delivered, Outcome, RetryAt, Verdict
+from gateway.model import Claim, Dead, Delivered, Outcome, RetryAt, Verdict, value
 from gateway.store import Finished
 from gateway.store.sqlite import keys, rows
 from gateway.store.sqlite.standing import Standings
@@ -43,7 +42,7 @@ SELECT max(:at, coalesce(max(next_at) + 1, 0)) FROM (
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Result:
     claim: Claim
     outcome: Outcome

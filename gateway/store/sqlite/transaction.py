@@ -5,8 +5,9 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from gateway.model import value
 
 T = TypeVar("T")
 BUSY_STEP_SECONDS = 0.005
@@ -18,7 +19,7 @@ Work = Callable[[sqlite3.Connection, Sequence[Item]], Sequence[T]]
 """Does many things of one kind in the transaction that is open; a result for each, in their order."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Task:
     work: Work[Any, Any]
     item: Any

@@ -14,9 +14,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gateway.errors import StoreUnavailable
+from gateway.model import value
 from gateway.store.sqlite.transaction import Answer, Item, T, Task, Transactions, Work, singly
 
 MAX_GROUP = 256
@@ -33,7 +33,7 @@ BUSY_SECONDS = 5.0
 """For how long another program may keep the file locked."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Begun:
     """`answers` are there once its statements have run, unless they are still to run in the other thread."""
 
