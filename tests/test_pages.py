@@ -75,3 +75,14 @@ def test_there_is_something_to_judge():
     assert ["serve"] in list(commands(text["transcriber.md"], "transcriber"))
     assert ["demo", "AUDIO=tests/data/jfk.wav"] in list(commands(text["README.md"], "make"))
     assert "where-to-look" in anchors(text["ARCHITECTURE.md"])
+
+
+def test_every_claim_of_the_threat_model_names_code_and_a_test_of_it():
+    rows = re.findall(r"^\| (?!threat|---)(.+) \|$", read(ROOT / "docs/threat-model.md"), re.MULTILINE)
+    assert len(rows) > 20
+    for row in rows:
+        _, _, where, shown_by = row.split(" | ")
+        assert all(re.match(r"\.\./(gateway|transcriber)/", link) for link in links(where)), row
+        assert links(where), row
+        assert all(re.match(r"\.\./tests/\w+/.*test_\w+\.py$", link) for link in links(shown_by)), row
+        assert links(shown_by), row
