@@ -19,6 +19,7 @@ from tests.support.store import NOW, accept, event, open_store, rows
 
 FIGURES = json.loads((ROOT / "docs/benchmarks.json").read_text("utf-8"))["figures"]
 RATE, DAY_SECONDS = 100, 86_400
+SAID = " ".join(PAGE.split())
 TIMES = "\N{MULTIPLICATION SIGN}"
 KEY_BYTES = 200
 """What the page says that a known duplicate takes."""
@@ -60,7 +61,7 @@ def test_the_worked_example_is_what_the_benchmarks_give():
         f"({most:.0f}/s accepted and delivered)",
         f"ready in {figure('backlog', 'start s'):.2f} s with a million waiting",
     )
-    assert [words for words in should_say if words not in PAGE.replace(TIMES, "x")] == []
+    assert [words for words in should_say if words not in SAID.replace(TIMES, "x")] == []
     assert figure("backlog", "pending") > 1e6
 
 
@@ -116,7 +117,7 @@ def test_every_setting_metric_and_log_event_that_the_page_names_exists():
     said = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL))
     names = {re.match(r"\w*", one)[0] for one in said if re.match(r"[a-z]+_\w+", one)}
     assert names - settings - metrics - NOT_THE_GATEWAYS == set()
-    events = {one for one in said if re.fullmatch(r"[a-z]+\.[a-z]+", one)}
+    events = {one for one in said if re.fullmatch(r"[a-z]+\.[a-z]+", one) and not (ROOT / one).exists()}
     assert events
     assert [name for name in events if f'"{name}"' not in code] == []
 
@@ -135,9 +136,9 @@ def test_a_proxy_as_the_page_has_it_gives_the_gateway_all_that_it_takes():
         assert proxy.count("{") == proxy.count("}")
         assert proxy.count("127.0.0.1:8080") == 1
         assert "404" in proxy
-    assert "answers within 1 s" in PAGE
+    assert "answers within 1 s" in SAID
 
 
 def test_the_pages_bounds_are_the_codes():
     assert KEPT_RESPONSE_BYTES == 4096
-    assert "answers up to 4 KiB" in PAGE
+    assert "answers up to 4 KiB" in SAID
