@@ -65,6 +65,14 @@ def standings(said):
     return {line["name"]: line["state"] for line in lines if "oldest_pending_age_seconds" in line}
 
 
+@pytest.mark.parametrize(
+    "command", ["rm -r /etc/gatewayd", "rm -r /var/lib", "cat </etc/passwd", "ls /home/x"]
+)
+def test_no_command_is_run_that_would_touch_the_machine_of_the_test(tmp_path, command):
+    with machine(tmp_path, "http://127.0.0.1:9") as here, pytest.raises(AssertionError, match="would touch"):
+        here.run(command)
+
+
 def test_the_page_leads_from_nothing_through_a_restore_to_nothing(tmp_path, destination):
     with machine(tmp_path, destination.url) as here:
         _, check_and_start, first_webhook = blocks("From nothing to production")
