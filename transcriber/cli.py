@@ -6,12 +6,15 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import uvicorn
+from starlette.applications import Starlette
 
 from transcriber import __version__, log, operate
 from transcriber.app import build
@@ -98,29 +101,53 @@ def serve(settings: Settings) -> int:
             app = build(replace(settings, public_url=settings.public_url or url), stopping=stopping)
         except (StoreError, OSError) as error:
             return _refuse(str(error))
-        config = uvicorn.Config(
-            app,
-            http=Protocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=REQUEST_STOP_SECONDS,
-        )
-        server = _Server(config, url=url, stopping=stopping)
+        server = _Server(_config(app), lifespan=app.router.lifespan_context(app), url=url, stopping=stopping)
         _take_signals_quietly()
         server.run(sockets=[listener])
+    if server.fault is not None:
+        return _leave(
+            _refuse(f"{settings.data_dir} cannot be written: {server.fault}: make room on its disk")
+        )
     return _leave(0 if server.started else 1)
 
 
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        lifespan="off",  # the server enters it itself
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=REQUEST_STOP_SECONDS,
+    )
+
+
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, *, url: str, stopping: asyncio.Event) -> None:
+    """Enters the application's lifespan itself: of one that fails, uvicorn would show the traceback."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        lifespan: AbstractAsyncContextManager[object],
+        url: str,
+        stopping: asyncio.Event,
+    ) -> None:
         super().__init__(config)
+        self.fault: sqlite3.Error | None = None
+        """Why the store took nothing at the start."""
+        self._application = lifespan
         self._url = url
         self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await self._application.__aenter__()
+        except sqlite3.Error as error:
+            self.fault, self.should_exit = error, True
+            return
         await super().startup(sockets)
         if self.started:
             log.info("server.listening", url=self._url)
@@ -128,6 +155,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()
         await super().shutdown(sockets)
+        if not self.force_exit:
+            await self._application.__aexit__(None, None, None)
 
 
 def _leave(code: int) -> int:

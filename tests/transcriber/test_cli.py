@@ -4,11 +4,12 @@ import os
 import pty
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO
 
@@ -95,6 +96,22 @@ def test_a_port_or_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "TRANSCRIBER_DATA_DIR" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_store_that_takes_nothing_at_the_start_is_one_clear_line(
+    serve, environment: dict[str, str]
+) -> None:
+    """As on a disk that has just room enough to open it."""
+    service, _ = serve()
+    assert service.stop()[0] == 0
+    with closing(sqlite3.connect(Path(environment["TRANSCRIBER_DATA_DIR"]) / "transcriber.db")) as database:
+        database.execute(
+            "CREATE TRIGGER no_room BEFORE UPDATE ON webhooks BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        )
+        database.commit()
+    done = run("serve", **environment, TRANSCRIBER_PORT="0")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "cannot be written: disk is full: make room" in done.stderr
 
 
 def test_a_second_process_on_the_same_folder_is_refused(serve, environment: dict[str, str]) -> None:

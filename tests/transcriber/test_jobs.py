@@ -362,3 +362,31 @@ async def test_a_deleted_transcript_leaves_no_trace_in_the_files(tmp_path: Path)
     await bench.jobs.delete(identity)
     bench.database.close()
     assert not [path for path in files(tmp_path) if b"most peculiar" in path.read_bytes()]
+
+
+class Interrupted(Database):
+    """After whatever is read next, `then` happens before anything else is."""
+
+    then: Callable[[], Coroutine[object, object, object]] | None = None
+
+    async def transaction(self, work):
+        answer = await super().transaction(work)
+        then, self.then = self.then, None
+        if then is not None:
+            await then()
+        return answer
+
+
+async def test_a_job_and_its_transcript_are_of_one_moment_whoever_deletes_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, database=Interrupted)
+    identity = await bench.submit()
+    await bench.claim()
+    await bench.complete(identity)
+    bench.database.then = lambda: bench.jobs.delete(identity)
+    moments = [await bench.jobs.heard(identity) for _ in range(2)]
+    assert [(snapshot.status, transcript) for snapshot, transcript in moments] == [
+        ("completed", HEARD),
+        ("deleted", None),
+    ]
+    assert await bench.jobs.heard(JobId("a-job-that-nobody-knows")) is None
+    bench.database.close()

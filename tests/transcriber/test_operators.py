@@ -113,6 +113,8 @@ def test_many_are_replayed_at_once(shared: Api, told: str, receiver: WebhookRece
         ("POST", "/v1/events/msg_unknown/replay", b" " * 65_537, (413, "too_large")),
         ("POST", "/v1/events/msg_unknown/replay", b'{"webhooks":[]}', (422, "bad_field")),
         ("POST", "/v1/events/msg_unknown/replay", b'{"webhook":"x"}', (422, "unknown_field")),
+        ("POST", "/v1/replays", b"", (400, "malformed")),
+        ("POST", "/v1/replays", b" ", (400, "malformed")),
         ("POST", "/v1/replays", b'{"since":"now"}', (422, "bad_field")),
         ("POST", "/v1/replays", b'{"dry_run":1}', (422, "bad_field")),
         ("POST", "/v1/replays", b'{"job_id":7}', (422, "bad_field")),

@@ -41,8 +41,11 @@ def moment(name: str, value: str | None) -> int | None:
     return int(value)
 
 
-async def body(request: Request, known: Collection[str]) -> dict[str, Any]:
-    """The JSON object that was sent, with no field but those known; nothing at all is the empty one."""
+async def body(request: Request, known: Collection[str], *, unsent: str | None = None) -> dict[str, Any]:
+    """The JSON object that was sent, with no field but those known; nothing at all is the empty one.
+
+    `unsent` is what is said to whoever sends nothing at all, where that is refused.
+    """
     try:
         async with asyncio.timeout(BODY_SECONDS):
             sent = await _read(request)
@@ -50,6 +53,8 @@ async def body(request: Request, known: Collection[str]) -> dict[str, Any]:
         raise RequestError(408, "too_slow", f"the body was not there within {BODY_SECONDS:.0f} s") from error
     except ClientDisconnect as error:
         raise RequestError(400, "malformed", "the body was cut off") from error
+    if unsent is not None and not sent.strip():
+        raise RequestError(400, "malformed", unsent)
     try:
         value = json.loads(sent) if sent.strip() else {}
     except (ValueError, RecursionError) as error:

@@ -73,7 +73,7 @@ class Events:
 
     async def replay_many(self, request: Request) -> Response:
         self._access.check_list(request)
-        fields = await asked.body(request, OF_MANY)
+        fields = await asked.body(request, OF_MANY, unsent="say what to replay: {} is every event")
         wanted = Filter(
             job_id=asked.text(fields, "job_id"),
             webhook=asked.text(fields, "webhook"),

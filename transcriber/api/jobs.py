@@ -77,8 +77,10 @@ class Api:
     async def transcript(self, request: Request) -> Response:
         self._access.check(request)
         job_id, form = _job_id(request), _format(request.query_params.get("format", "json"))
-        snapshot = _known(await self._jobs.find(job_id), job_id)
-        heard = await self._jobs.transcript(job_id)
+        found = await self._jobs.heard(job_id)
+        if found is None:
+            raise _unknown(job_id)
+        snapshot, heard = found
         if heard is None:
             status = 410 if snapshot.status == "deleted" else 409
             raise RequestError(

@@ -66,6 +66,23 @@ class Jobs:
         data = await self._store.database.transaction(lambda connection: rows.transcript(connection, job_id))
         return None if data is None else transcript_from_data(data)
 
+    async def heard(self, job_id: JobId) -> tuple[Snapshot, Transcript | None] | None:
+        """The job, and its transcript if it is completed, as of one moment; None if it is unknown."""
+
+        def work(connection: sqlite3.Connection) -> tuple[Snapshot, str | None] | None:
+            row = rows.find(connection, job_id)
+            return (
+                None
+                if row is None
+                else (Snapshot(row.job.status, row.data), rows.transcript(connection, job_id))
+            )
+
+        found = await self._store.database.transaction(work)
+        if found is None:
+            return None
+        snapshot, data = found
+        return snapshot, None if data is None else transcript_from_data(data)
+
     async def attempts(self, job_id: JobId) -> list[Attempt] | None:
         """The newest of them, in their order; None if the job is unknown."""
 

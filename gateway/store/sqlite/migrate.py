@@ -26,7 +26,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     newest = known[-1][0]
     if version > newest:
         raise StoreUnusable(
-            f"the store was written by a later version of the gateway (schema {version}, known {newest})"
+            f"the store was written by a later version of the gateway (schema {version}, known {newest}): "
+            "run that version again, or restore a copy from before"
         )
     connection.create_function("dedupe_hash", 2, dedupe_hash, deterministic=True)
     for number, sql in known:
