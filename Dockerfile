@@ -1,4 +1,5 @@
-# Two images from one file: `docker build --target gateway .` and `docker build --target transcriber .`.
+# Two images from one file: `docker build --target gateway .` and `docker build --target transcriber .`; for the labels with
+# `--build-arg REVISION="$(git rev-parse HEAD)" --build-arg CREATED="$(date -u +%FT%TZ)"`.
 # Each holds Python, what its lock names, and its own package: no pip, no compiler, nothing of the other.
 # The same base image and the same sources make the same files; with SOURCE_DATE_EPOCH and a builder that writes it into
 # the layers (`buildah --timestamp`, BuildKit's `rewrite-timestamp=true`) the same layers.

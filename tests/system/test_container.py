@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.bill_of_materials import SERVICES
 from tests.support.bill_of_materials import path as bill_path
 from tests.support.contained import SETTINGS, contained
 from tests.support.container import Image, build
@@ -53,7 +54,7 @@ def test_an_image_says_who_runs_what_where(image, service):
     labels = {
         name.removeprefix("org.opencontainers.image."): text for name, text in image.config["Labels"].items()
     }
-    assert {"title": service, "version": "0.1.0"}.items() <= labels.items()
+    assert {"title": service, "version": SERVICES[service].__version__}.items() <= labels.items()
     assert "Apache-2.0" in labels["licenses"]
     assert {"description", "revision", "created"} <= labels.keys()
 
