@@ -12,7 +12,7 @@ WAITING := $(addprefix tests/,convex journey page)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo screenshots test test-computing test-waiting test-oracles test-system check bench storm transcriber-storm fuzz mutants
+.PHONY: help setup run demo screenshots test test-computing test-waiting test-oracles test-system check audit bills bench storm transcriber-storm fuzz mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,7 +66,7 @@ test-waiting:
 test-oracles: .venv-oracles/installed tests/oracles/npm/node_modules/.installed ## the producers' own packages as oracles for signatures, in an environment of their own
 	.venv-oracles/bin/pytest tests/oracles
 
-test-system: setup ## the tests that need root and Debian packages: buildah, caddy, debootstrap, nginx, strace
+test-system: setup ## the tests that need root and Debian packages: buildah, caddy, debootstrap, nginx, strace, systemd
 	$(BIN)/pytest -m system
 
 check: setup ## format, lint, types, import rules, generated files, coverage
@@ -81,6 +81,12 @@ check: setup ## format, lint, types, import rules, generated files, coverage
 # What `make test` left behind, if it is newer than the code; else the tests run again.
 .coverage: $(PYTHON_SOURCES)
 	@$(MAKE) --silent test
+
+audit: setup ## what is known against the packages of the locks; fails too where nobody could be asked
+	$(BIN)/python -m tests.support.audit
+
+bills: setup ## write anew what the images carry, requirements/*.cdx.json, after a change of the locks
+	$(BIN)/python -m tests.support.bill_of_materials
 
 bench: setup ## the benchmarks: a table with ratios, and docs/benchmarks.md; BENCH=--quick for less of it
 	$(BIN)/python -m tests.bench $(BENCH)

@@ -1,7 +1,9 @@
 """compose.yaml against what the services are: their settings, their image, their routes, and the documentation."""
 
 import re
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,38 +18,51 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: Mapping[str, Any] = COMPOSE["services"]
 BUILT = ("gateway", "transcriber")
+OF_CONVEX = {"convex", "dashboard"}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 DOCUMENTATION = (ROOT / "docs/convex.md").read_text()
-VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])(.*?))?\}")
-SECRET = re.compile(r"(KEY|SECRET|TOKEN)$")
-DOTENV = {
-    "TRANSCRIBER_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-    "TRANSCRIPTION_WEBHOOK_KEY": "made-up-key",
-    "TRANSCRIBER_API_KEY": "made-up-api-key",
-    "GATEWAY_ADMIN_TOKEN": "made-up-token",
+VARIABLE = re.compile(r"\$\{(\w+)(?::([-+])(.*?))?\}")
+SECRET = re.compile(r"(KEY|SECRET|TOKEN|PASSWORD)$")
+MOUNTED = "/run/secrets"
+SECRETS = {
+    "transcriber_webhook_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "transcription_webhook_key": "made-up-key",
+    "transcriber_api_key": "made-up-api-key",
+    "gateway_admin_token": "made-up-token",
+    "groq_api_key": "made-up-groq-key",
 }
+Environment = Callable[..., dict[str, str]]
 
 
-def variables() -> list[tuple[str, str, str]]:
-    """Name, `-` or `?`, and the default or what is said without it."""
+def variables() -> list[str]:
     return [
-        (found[1], found[2], found[3])
+        found[1]
         for service in SERVICES.values()
-        for value in service["environment"].values()
+        for value in service.get("environment", {}).values()
         for found in VARIABLE.finditer(value)
     ]
 
 
-def environment_of(service: str) -> dict[str, str]:
-    """As Compose gives it to the container, over what the image sets."""
+@pytest.fixture
+def environment_of(tmp_path: Path) -> Environment:
+    """As Compose gives it to a service's container, over what the image sets; the service's secrets are files."""
 
-    def value(found: re.Match[str]) -> str:
-        return DOTENV.get(found[1]) or (found[3] if found[2] == "-" else "")
+    def made(service: str, **dotenv: str) -> dict[str, str]:
+        def value(found: re.Match[str]) -> str:
+            given = dotenv.get(found[1], "")
+            return (given and found[3]) if found[2] == "+" else given or found[3]
 
-    stage = DOCKERFILE.split(f" AS {service}\n")[1].split("\nFROM ")[0]
-    image = dict(re.findall(r"(?:^ENV|\\\n) +(\w+)=(\S+)", stage, re.MULTILINE))
-    ours = {name: VARIABLE.sub(value, written) for name, written in SERVICES[service]["environment"].items()}
-    return image | ours
+        for name in SERVICES[service]["secrets"]:
+            (tmp_path / name).write_text(f"{SECRETS[name]}\n")
+        stage = DOCKERFILE.split(f" AS {service}\n")[1].split("\nFROM ")[0]
+        image = dict(re.findall(r"(?:^ENV|\\\n) +(\w+)=(\S+)", stage, re.MULTILINE))
+        written = SERVICES[service]["environment"].items()
+        ours = {
+            name: VARIABLE.sub(value, text).replace(MOUNTED, tmp_path.as_posix()) for name, text in written
+        }
+        return image | ours
+
+    return made
 
 
 def exposed(service: str) -> int:
@@ -56,33 +71,46 @@ def exposed(service: str) -> int:
     return int(port)
 
 
-def test_the_gateway_takes_its_environment_and_delivers_to_convex() -> None:
+def test_the_gateway_takes_its_environment_and_delivers_to_convex(environment_of: Environment) -> None:
     config = gateway_configuration(None, environ=environment_of("gateway"))
     (destination,) = config.destinations
     assert destination.url == "http://convex:3211/webhooks/transcription-jobs"
     assert destination.allow_private_address
+    assert destination.bearer_token == SECRETS["transcription_webhook_key"]
+    assert config.server.admin_token == SECRETS["gateway_admin_token"]
 
 
 def test_every_variable_of_the_gateway_is_one_that_it_reads() -> None:
     read = "".join(path.read_text() for path in (ROOT / "gateway/config").glob("*.*") if path.is_file())
-    assert [name for name in SERVICES["gateway"]["environment"] if name not in read] == []
+    names = [name.removesuffix("_FILE") for name in SERVICES["gateway"]["environment"]]
+    assert [name for name in names if name not in read] == []
 
 
-def test_the_transcriber_takes_its_environment() -> None:
+def test_the_transcriber_takes_its_environment(environment_of: Environment) -> None:
     settings = transcriber_settings(environment_of("transcriber"))  # an unknown variable is a fault
     assert [webhook.name for webhook in settings.webhooks] == ["default"]
     assert settings.host == "0.0.0.0"
     assert str(settings.data_dir) == "/data"
+    assert settings.api_key == SECRETS["transcriber_api_key"]
+    assert settings.engine == "local"
 
 
-def test_the_transcriber_sends_to_the_route_and_with_the_secret_of_the_gateways_source() -> None:
+def test_groq_transcribes_once_the_file_of_its_key_is_named(environment_of: Environment) -> None:
+    settings = transcriber_settings(environment_of("transcriber", GROQ_API_KEY_FILE="./secrets/groq_api_key"))
+    assert (settings.engine, settings.groq_api_key) == ("groq", SECRETS["groq_api_key"])
+    assert COMPOSE["secrets"]["groq_api_key"] == {"file": "${GROQ_API_KEY_FILE:-/dev/null}"}
+
+
+def test_the_transcriber_sends_to_the_route_and_with_the_secret_of_the_gateways_source(
+    environment_of: Environment,
+) -> None:
     (webhook,) = transcriber_settings(environment_of("transcriber")).webhooks
     config = gateway_configuration(None, environ=environment_of("gateway"))
     (source,) = config.sources
     address = urlsplit(webhook.url)
     assert (address.hostname, address.port) == ("gateway", exposed("gateway"))
     assert address.path == f"/webhooks/{source.name}"
-    assert webhook.secrets == (environment_of("gateway")["TRANSCRIBER_WEBHOOK_SECRET"],)
+    assert webhook.secrets == (SECRETS["transcriber_webhook_secret"],)
 
 
 @pytest.mark.parametrize("service", BUILT)
@@ -93,7 +121,34 @@ def test_what_is_built_is_a_target_with_its_port_and_its_volume(service: str) ->
     assert described["ports"] == [f"127.0.0.1:{exposed(service)}:{exposed(service)}"]
     assert described["volumes"] == [f"{service}:/data"]
     assert "\nVOLUME /data\n" in DOCKERFILE
+    assert described["stop_grace_period"] == "15s"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_service_can_gain_rights_or_take_the_machine(service: str) -> None:
+    described = SERVICES[service]
+    assert described["security_opt"] == ["no-new-privileges:true"]
+    assert described["pids_limit"]
+    assert described["mem_limit"]
+    assert described["logging"]["options"].keys() == {"max-size", "max-file"}
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES.keys() - OF_CONVEX))
+def test_nothing_but_volumes_can_be_written_to(service: str) -> None:
+    described = SERVICES[service]
     assert described["read_only"] is True
+    assert described["cap_drop"] == ["ALL"]
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES.keys() - set(BUILT)))
+def test_what_is_not_built_here_is_of_one_release(service: str) -> None:
+    assert re.search(r":(v?\d+\.\d+\.\d+|[0-9a-f]{40})$", SERVICES[service]["image"])
+
+
+def test_compose_knows_every_key() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    checked = subprocess.run([*command, ROOT / "compose.yaml"], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -109,15 +164,23 @@ def test_both_images_of_convex_are_the_same_release() -> None:
 
 def test_every_volume_is_declared() -> None:
     mounted = {name.split(":")[0] for service in SERVICES.values() for name in service.get("volumes", [])}
-    assert mounted == set(COMPOSE["volumes"])
+    assert {name for name in mounted if not name.startswith("./")} == set(COMPOSE["volumes"])
 
 
-def test_no_secret_has_a_value_here() -> None:
-    secrets = [(name, kind, text) for name, kind, text in variables() if SECRET.search(name)]
-    assert {name for name, kind, _ in secrets if kind == "?"} == set(DOTENV)
-    assert {(name, text) for name, kind, text in secrets if kind == "-"} == {("GROQ_API_KEY", "")}
+def test_every_secret_is_a_file_that_a_service_is_given_and_reads() -> None:
+    given = {name for service in SERVICES.values() for name in service.get("secrets", [])}
+    assert given == set(COMPOSE["secrets"])
+    for service in SERVICES.values():
+        text = " ".join(service.get("environment", {}).values())
+        assert set(re.findall(rf"{MOUNTED}/(\w+)", text)) == set(service.get("secrets", []))
+    assert [name for name in variables() if SECRET.search(name)] == []
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _, _ in variables()}))
+def test_every_secret_is_made_by_the_documentation() -> None:
+    assert [name for name in COMPOSE["secrets"] if name not in DOCUMENTATION] == []
+    assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", sorted(set(variables())))
 def test_every_variable_is_documented(name: str) -> None:
-    assert f"`{name}`" in DOCUMENTATION or f"\n{name}=" in DOCUMENTATION
+    assert f"`{name}`" in DOCUMENTATION

@@ -1,31 +1,31 @@
 """The two images: built, looked into, and run with a read-only root file system."""
 
-import os
-import subprocess
-from dataclasses import dataclass
-from functools import partial
+import json
 from pathlib import Path
 
 import httpx
 import pytest
 
-from stack.ports import ANY, HOST, choose
+from tests.support.bill_of_materials import SERVICES
+from tests.support.bill_of_materials import path as bill_path
+from tests.support.contained import SETTINGS, contained
 from tests.support.container import Image, build
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 SAMPLE = Path(__file__).parents[1] / "data" / "jfk.wav"
-ENVIRONMENT = {
-    "gateway": {
-        "TRANSCRIBER_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        "CONVEX_SITE_URL": "http://127.0.0.1:9",
-        "CONVEX_WEBHOOK_KEY": "made-up-key",
-    },
-    "transcriber": {},
-}
 PORTS = {"gateway": 8080, "transcriber": 8000}
 OTHER = {"gateway": "transcriber", "transcriber": "gateway"}
+STOP_SECONDS = 10
+"""What Docker leaves a container before it kills it."""
+GATEWAY_BYTES = 120_000_000
+"""Beyond its base."""
+INSTALLED = """
+import importlib.metadata, json
+found = importlib.metadata.distributions(path=["/opt/venv/lib/python3.11/site-packages"])
+print(json.dumps({one.name.lower().replace("_", "-"): one.version for one in found}))
+"""
 
 
 @pytest.fixture(scope="session", params=["gateway", "transcriber"])
@@ -33,55 +33,17 @@ def service(request) -> str:
     return request.param
 
 
-@pytest.fixture(scope="session")
-def images():
-    built: dict[str, Image] = {}
-    yield built
-    for image in built.values():
-        image.remove()
-
-
 @pytest.fixture
 def image(images, service) -> Image:
-    if service not in images:
-        images[service] = build(service)
-    return images[service]
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    url: str
-    process: "subprocess.Popen[bytes]"
-    environment: dict[str, str]
-    log: Path
+    return images(service)
 
 
 @pytest.fixture
 def running(image, service, tmp_path):
     """The image's default command, with nothing writable but its volume."""
-    data = tmp_path / "data"
-    data.mkdir()
-    os.chown(data, 10001, 10001)
-    ports = choose(ANY)
-    port = {"gateway": ports.gateway, "transcriber": ports.transcriber}[service]
-    environment = {**ENVIRONMENT[service], f"{service.upper()}_PORT": str(port)}
-    log = tmp_path / "log"
-    process = image.start(image.config["Cmd"], data=data, environment=environment, log=log)
-    url = f"http://{HOST}:{port}"
-    try:
-        eventually(partial(_answers, f"{url}/readyz", process, log))
-        yield Running(url=url, process=process, environment=environment, log=log)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _answers(url: str, process: "subprocess.Popen[bytes]", log: Path) -> bool:
-    assert process.poll() is None, log.read_text()
-    try:
-        return httpx.get(url).is_success
-    except httpx.TransportError:
-        return False
+    with contained(image, service, tmp_path) as container:
+        container.start()
+        yield container
 
 
 def test_an_image_says_who_runs_what_where(image, service):
@@ -89,7 +51,35 @@ def test_an_image_says_who_runs_what_where(image, service):
     assert image.config["Cmd"] == ["python", "-m", service, "serve"]
     assert list(image.config["Volumes"]) == ["/data"]
     assert list(image.config["ExposedPorts"]) == [f"{PORTS[service]}/tcp"]
-    assert "Apache-2.0" in image.config["Labels"]["org.opencontainers.image.licenses"]
+    labels = {
+        name.removeprefix("org.opencontainers.image."): text for name, text in image.config["Labels"].items()
+    }
+    assert {"title": service, "version": SERVICES[service].__version__}.items() <= labels.items()
+    assert "Apache-2.0" in labels["licenses"]
+    assert {"description", "revision", "created"} <= labels.keys()
+
+
+def test_an_image_carries_exactly_what_its_bill_of_materials_says(image, service):
+    carried = image.root / "usr/share/doc/app" / f"{service}.cdx.json"
+    bill = json.loads(carried.read_text("utf-8"))
+    assert bill == json.loads(bill_path(service).read_text("utf-8"))
+    installed = json.loads(image.run("python", "-c", INSTALLED, environment={}).stdout)
+    assert installed == {component["name"]: component["version"] for component in bill["components"]}
+
+
+@pytest.mark.parametrize("service", ["gateway"], indirect=True)
+def test_the_gateway_is_small(image):
+    own = [path.lstat().st_size for part in ("opt", "app") for path in (image.root / part).rglob("*")]
+    assert 10_000_000 < sum(own) < GATEWAY_BYTES
+
+
+@pytest.mark.parametrize("service", ["gateway"], indirect=True)
+def test_a_second_build_makes_the_same_files(image, service):
+    again = build(service)
+    try:
+        assert again.tree() == image.tree()
+    finally:
+        again.remove()
 
 
 def test_an_image_holds_its_own_service_and_no_tools(image, service):
@@ -99,14 +89,14 @@ def test_an_image_holds_its_own_service_and_no_tools(image, service):
 
 
 def test_the_configuration_is_checked_in_the_image(image, service):
-    checked = image.run("python", "-m", service, "check", environment=ENVIRONMENT[service])
+    checked = image.run("python", "-m", service, "check", environment=SETTINGS[service])
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_a_service_runs_on_a_read_only_root_and_ends_when_asked(running):
     assert httpx.get(f"{running.url}/healthz").status_code == 200
     running.process.terminate()
-    assert running.process.wait(20) == 0, running.log.read_text()
+    assert running.process.wait(STOP_SECONDS) == 0, running.log.read_text()
 
 
 def test_the_health_check_follows_the_service(image, running):
