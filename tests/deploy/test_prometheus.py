@@ -39,7 +39,9 @@ def ids(query: Query) -> str:
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory) -> dict[str, dict[str, set[str]]]:
     """Sample → label → its values."""
-    found = {"up": {}} | {rule["record"]: {} for rule in rules() if "record" in rule}
+    found = {"up": {}, "ALERTS": {"alertstate": {"pending", "firing"}}} | {
+        rule["record"]: {} for rule in rules() if "record" in rule
+    }
     for text in (exposed_metrics.of_gateway(tmp_path_factory.mktemp("x")), exposed_metrics.of_transcriber()):
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
@@ -64,6 +66,13 @@ def test_every_metric_of_a_query_exists_with_its_labels_and_their_values(query, 
 def test_what_a_query_groups_or_matches_by_is_a_label_of_something_in_it(query, exposed):
     there_are = set().union(*(exposed[selector.name] for selector in selectors(query)))
     assert grouping(query) <= there_are | OF_PROMETHEUS
+
+
+def test_every_metric_is_in_a_query(exposed):
+    asked = {selector.name for query in QUERIES for selector in selectors(query)}
+    of_histograms = {name.removesuffix("_bucket") for name in asked}
+    whole = {re.sub("_(bucket|sum|count|created)$", "", name) for name in exposed}
+    assert whole - asked - of_histograms - {re.sub("_(sum|count)$", "", name) for name in asked} == set()
 
 
 def test_a_query_that_asks_for_what_is_not_there_would_be_noticed(exposed):
