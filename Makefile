@@ -66,7 +66,7 @@ test-waiting:
 test-oracles: .venv-oracles/installed tests/oracles/npm/node_modules/.installed ## the producers' own packages as oracles for signatures, in an environment of their own
 	.venv-oracles/bin/pytest tests/oracles
 
-test-system: setup ## the tests that need root and Debian packages: buildah, caddy, debootstrap, nginx, strace, systemd
+test-system: setup ## the tests that need root and Debian packages: buildah, caddy, debootstrap, nginx, prometheus, strace, systemd
 	$(BIN)/pytest -m system
 
 check: setup ## format, lint, types, import rules, generated files, coverage

@@ -53,6 +53,7 @@ class Gateway:
     sources: dict[SourceName, Source]
     forwarders: dict[DestinationName, Forwarder]
     admin: Admin
+    metrics: Metrics
 
     def reload(self, config: Config) -> None:
         """Takes the secrets from `config`; everything else of it needs a restart.
@@ -76,12 +77,14 @@ class Gateway:
         for destination in config.destinations:
             if forwarder := self.forwarders.get(destination.name):
                 forwarder.take_secrets(destination)
+        self.metrics.expect(self.sources.values(), self.forwarders)
         self.admin.take_token(config.server.admin_token)
 
 
 def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> Gateway:
     """The application closes the store when it ends."""
     sources = {source.name: source for source in config.sources}
+    metrics.expect(config.sources, (destination.name for destination in config.destinations))
     forwarders = {
         destination.name: Forwarder(destination, sources=sources, clock=clock)
         for destination in config.destinations
@@ -125,7 +128,7 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
         lifespan=_lifespan(config, dispatcher, forwarders, store=store, clock=clock, chores=chores),
     )
     others.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
-    return Gateway(_front(ingest, others), others.routes, sources, forwarders, admin)
+    return Gateway(_front(ingest, others), others.routes, sources, forwarders, admin, metrics)
 
 
 def _front(ingest: Ingest, others: Starlette) -> ASGIApp:
@@ -249,7 +252,7 @@ async def _watch_event_loop(metrics: Metrics) -> None:
     while True:
         expected = loop.time() + LAG_PERIOD_SECONDS
         await asyncio.sleep(LAG_PERIOD_SECONDS)
-        metrics.event_loop_lag.set(max(0.0, loop.time() - expected))
+        metrics.event_loop_lags.append(max(0.0, loop.time() - expected))
 
 
 async def _prune(store: Store, retention: Retention, *, clock: Clock) -> None:

@@ -16,7 +16,7 @@ from gateway.config import Networks, Source
 from gateway.door import Door
 from gateway.errors import StoreUnavailable
 from gateway.log import emit
-from gateway.metrics import Metrics, Series
+from gateway.metrics import UNKNOWN, Metrics, Series
 from gateway.model import (
     Accepted,
     Event,
@@ -88,14 +88,14 @@ class Ingest:
 
     def _known(self, scope: Scope) -> str:
         name = SourceName(scope["path"][len(PATH) :])
-        return name if name in self._sources else "unknown"
+        return name if name in self._sources else UNKNOWN
 
     async def _handle(self, scope: Scope, receive: Receive) -> ASGIApp:
         started = self._clock.monotonic()
         name = SourceName(scope["path"][len(PATH) :])
         source = self._sources.get(name)
         if source is None:
-            return self._refuse("unknown", Rejected("unknown_source", "no source has this name"))
+            return self._refuse(UNKNOWN, Rejected("unknown_source", "no source has this name"))
         if (answer := self._door.answer(source, scope)) is not None:
             return self._shake(name, answer)
         received = await self._receive(scope, receive, source)

@@ -1,14 +1,21 @@
-"""Every metric, on a registry of its own."""
+"""Every metric: what this process counted, and what the store holds, on a registry of its own each."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
 
+from gateway.config import Source
+from gateway.model import DeadReason, DestinationName, OutcomeKind, RejectionReason
 from gateway.store import Standing, Stats
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # global to the library; else every counter has a second series
@@ -18,6 +25,13 @@ ATTEMPT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0, 86_400.0)
 GROUP = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 STATES = ("pending", "delivered", "dead")
+WEBHOOK_OUTCOMES = ("accepted", "duplicate", "unrouted", "id_reused", "handshake", "rejected")
+SHADOW_OUTCOMES = ("match", "missing_header", "malformed", "bad_signature", "too_old", "too_new")
+UNKNOWN = "unknown"
+"""The source of a request that names none there is."""
+UNKNOWN_REASONS = ("unknown_source", "unavailable")
+LAG_LOOKS = 120
+"""Looks at the event loop that are remembered: a minute's, so that no scrape misses the worst."""
 
 
 class Series(dict[tuple[str, ...], Counter]):
@@ -34,6 +48,8 @@ class Series(dict[tuple[str, ...], Counter]):
 class Metrics:
     def __init__(self, *, version: str) -> None:
         registry = self.registry = CollectorRegistry()
+        self.stored = Stored()
+        ProcessCollector(registry=registry)
         self.webhooks = Counter(
             "gateway_webhooks",
             "Requests to a webhook URL, by what became of them; the outcomes exclude each other.",
@@ -93,9 +109,85 @@ class Metrics:
             ["destination", "reason"],
             registry=registry,
         )
+        self.commit_duration = Histogram(
+            "gateway_store_commit_duration_seconds",
+            "Time of one transaction, fsync included.",
+            buckets=FAST,
+            registry=registry,
+        )
+        self.commit_events = Histogram(
+            "gateway_store_commit_events",
+            "Tasks that shared one transaction.",
+            buckets=GROUP,
+            registry=registry,
+        )
+        self.store_up = Gauge(
+            "gateway_store_up",
+            "1 where the store answered this scrape; else its figures are missing.",
+            registry=registry,
+        )
+        self.event_loop_lags: deque[float] = deque(maxlen=LAG_LOOKS)
+        Gauge(
+            "gateway_event_loop_lag_seconds",
+            "How late the event loop woke, at its worst in the last minute.",
+            registry=registry,
+        ).set_function(lambda: max(self.event_loop_lags, default=0.0))
+        Gauge("gateway_build_info", "1, with the version.", ["version"], registry=registry).labels(
+            version
+        ).set(1)
+
+    def on_commit(self, seconds: float, tasks: int) -> None:
+        self.commit_duration.observe(seconds)
+        self.commit_events.observe(tasks)
+
+    def expect(self, sources: Iterable[Source], destinations: Iterable[DestinationName]) -> None:
+        """Shows every label that can occur, at 0: Prometheus sees no increase in what appears with its first one."""
+        for reason in UNKNOWN_REASONS:
+            self.rejected.labels(UNKNOWN, reason)
+        self.webhooks.labels(UNKNOWN, "rejected")
+        for source in sources:
+            self._expect_source(source)
+        for destination in destinations:
+            for outcome in get_args(OutcomeKind):
+                if outcome != "interrupted":  # known to the next process only
+                    self.attempts.labels(destination, outcome)
+            for reason in get_args(DeadReason):
+                self.dead.labels(destination, reason)
+
+    def _expect_source(self, source: Source) -> None:
+        for outcome in WEBHOOK_OUTCOMES:
+            self.webhooks.labels(source.name, outcome)
+        for reason in get_args(RejectionReason):
+            if reason != "unknown_source":
+                self.rejected.labels(source.name, reason)
+        for index, secret in enumerate(source.secrets):
+            if secret.shadow:
+                for outcome in ("match", "bad_signature"):
+                    self.shadows.labels(source.name, f"secret {index}", outcome)
+            else:
+                self.secret_used.labels(source.name, str(index))
+        if source.shadow is not None:
+            for outcome in SHADOW_OUTCOMES:
+                self.shadows.labels(source.name, "scheme", outcome)
+
+    def exposition(self, stats: Stats | None, *, destinations: Sequence[DestinationName], now: int) -> bytes:
+        """Prometheus text. `now` in Unix ms. Without `stats` the store did not answer, and its figures are left out."""
+        self.store_up.set(stats is not None)
+        counted = generate_latest(self.registry)
+        if stats is None:
+            return counted
+        self.stored.show(stats, destinations=destinations, now=now)
+        return counted + generate_latest(self.stored.registry)
+
+
+class Stored:
+    """What the store holds, as of the last look."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
         self.deliveries = Gauge(
             "gateway_deliveries",
-            "Deliveries in the store, by state.",
+            "Deliveries in the store, by state; of destinations that are not configured only those pending.",
             ["destination", "state"],
             registry=registry,
         )
@@ -122,39 +214,18 @@ class Metrics:
             "Events of running replays that are neither delivered nor failed.",
             registry=registry,
         )
-        self.commit_duration = Histogram(
-            "gateway_store_commit_duration_seconds",
-            "Time of one transaction, fsync included.",
-            buckets=FAST,
-            registry=registry,
-        )
-        self.commit_events = Histogram(
-            "gateway_store_commit_events",
-            "Tasks that shared one transaction.",
-            buckets=GROUP,
-            registry=registry,
-        )
         self.store_bytes = Gauge("gateway_store_bytes", "Size of the store on disk.", registry=registry)
         self.store_free_bytes = Gauge(
             "gateway_store_free_bytes",
             "Free space beside the store, once the write-ahead log is moved into it.",
             registry=registry,
         )
-        self.event_loop_lag = Gauge(
-            "gateway_event_loop_lag_seconds",
-            "How late the event loop woke, last time it was looked at.",
-            registry=registry,
-        )
-        Gauge("gateway_build_info", "1, with the version.", ["version"], registry=registry).labels(
-            version
-        ).set(1)
 
-    def on_commit(self, seconds: float, tasks: int) -> None:
-        self.commit_duration.observe(seconds)
-        self.commit_events.observe(tasks)
-
-    def exposition(self, stats: Stats, *, destinations: list[str], now: int) -> bytes:
-        """Prometheus text. `now` in Unix ms."""
+    def show(self, stats: Stats, *, destinations: Sequence[DestinationName], now: int) -> None:
+        self.deliveries.clear()
+        for (destination, state), number in stats.deliveries.items():
+            if destination not in destinations and state == "pending" and number:
+                self.deliveries.labels(destination, state).set(number)
         for destination in destinations:
             for state in STATES:
                 self.deliveries.labels(destination, state).set(stats.deliveries.get((destination, state), 0))
@@ -166,4 +237,3 @@ class Metrics:
         self.replay_remaining.set(stats.replay_remaining)
         self.store_bytes.set(stats.size_bytes)
         self.store_free_bytes.set(stats.free_bytes)
-        return generate_latest(self.registry)

@@ -32,6 +32,7 @@ from transcriber.metrics import Metrics
 from transcriber.model import JobId, UnixMs
 from transcriber.notify import Notifier
 from transcriber.queue import run
+from transcriber.queue.fetching import Fetching
 from transcriber.queue.keeping import Keeper
 from transcriber.queue.lanes import Lanes
 from transcriber.queue.run import Patience
@@ -88,7 +89,11 @@ def build(
         fetching.run,
         *(notifier.run for notifier in notifiers),
         _keeper(settings, parts).run,
+        parts.metrics.watch_event_loop,
     ]
+    parts.metrics.expect(
+        engines=[parts.engine.name, Fetching.name], webhooks=[webhook.name for webhook in settings.webhooks]
+    )
     routes = [
         *_api(settings, parts, [runner, fetching], stopping or asyncio.Event()),
         *_ops(parts, runner).routes(),

@@ -1,9 +1,18 @@
 """Every metric of this service, in its own registry."""
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 from transcriber import __version__
 from transcriber.model import STATUSES, UnixMs
@@ -13,10 +22,15 @@ from transcriber.store.rows import Census
 AttemptOutcome = Literal["taken", "refused", "timeout", "unreachable"]
 RunOutcome = Literal["completed", "failed", "fetched", "postponed", "stopped"]
 
+LAG_PERIOD_SECONDS = 0.5
+LAG_LOOKS = 120
+"""Looks at the event loop that are remembered: a minute's, so that no scrape misses the worst."""
+
 
 class Metrics:
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
         self._jobs = Gauge("transcriber_jobs", "Jobs by status.", ["status"], registry=registry)
         self._queue_age = Gauge(
             "transcriber_queue_age_seconds", "Time that the oldest queued job has waited.", registry=registry
@@ -79,9 +93,36 @@ class Metrics:
             ["webhook", "outcome"],
             registry=registry,
         )
+        self._lags: deque[float] = deque(maxlen=LAG_LOOKS)
+        Gauge(
+            "transcriber_event_loop_lag_seconds",
+            "How late the event loop woke, at its worst in the last minute.",
+            registry=registry,
+        ).set_function(lambda: max(self._lags, default=0.0))
         Gauge("transcriber_build_info", "Always 1.", ["version"], registry=registry).labels(__version__).set(
             1
         )
+
+    def expect(self, *, engines: Iterable[str], webhooks: Iterable[str]) -> None:
+        """Shows every label that can occur, at 0: Prometheus sees no increase in what appears with its first one.
+
+        Not the codes of refusals and errors: they are many, and no alert counts them.
+        """
+        for engine in engines:
+            self._audio.labels(engine)
+            for outcome in get_args(RunOutcome):
+                self._runs.labels(engine, outcome)
+        for webhook in webhooks:
+            for taken in get_args(AttemptOutcome):
+                self._attempts.labels(webhook, taken)
+
+    async def watch_event_loop(self) -> None:
+        """For ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            expected = loop.time() + LAG_PERIOD_SECONDS
+            await asyncio.sleep(LAG_PERIOD_SECONDS)
+            self._lags.append(max(0.0, loop.time() - expected))
 
     def ran(self, *, engine: str, outcome: RunOutcome, duration_seconds: float) -> None:
         self._runs.labels(engine, outcome).inc()

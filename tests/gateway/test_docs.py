@@ -25,11 +25,13 @@ def test_every_setting_is_documented(settings):
 
 
 def test_every_metric_is_documented_and_every_documented_metric_exists():
+    metrics = Metrics(version="0")
     registered = {
         f"{family.name}_total" if family.type == "counter" else family.name
-        for family in Metrics(version="0").registry.collect()
+        for registry in (metrics.registry, metrics.stored.registry)
+        for family in registry.collect()
     }
-    assert set(re.findall(r"`(gateway_\w+)`", DOCS)) == registered
+    assert set(re.findall(r"`((?:gateway|process)_\w+)`", DOCS)) == registered
 
 
 def test_every_log_event_is_documented_and_every_documented_event_exists():

@@ -25,7 +25,7 @@ METRICS = {
     "gateway_store_commit_events", "gateway_store_bytes", "gateway_store_free_bytes", "gateway_secret_used_total",
     "gateway_shadow_verifications_total",
     "gateway_destination_held", "gateway_destination_paused", "gateway_replay_remaining",
-    "gateway_event_loop_lag_seconds", "gateway_build_info",
+    "gateway_event_loop_lag_seconds", "gateway_build_info", "gateway_store_up",
 }  # fmt: skip
 
 
@@ -61,10 +61,9 @@ async def test_with_a_closed_store_it_lives_and_is_not_ready(tmp_path):
         assert (await client.get("/readyz")).status_code == 200
         await store.close()
         assert (await client.get("/healthz")).status_code == 200
-        for path in ("/readyz", "/metrics"):
-            response = await client.get(path)
-            assert problem_of(response)["status"] == 503
-            assert "store" in str(problem_of(response)["detail"])
+        response = await client.get("/readyz")
+        assert problem_of(response)["status"] == 503
+        assert "store" in str(problem_of(response)["detail"])
         await client.aclose()
 
 
@@ -78,7 +77,7 @@ def test_there_is_no_metric_that_is_not_in_the_contract(gateway):
     names = set(
         re.findall(r"^# TYPE (\S+) ", gateway.client.get(f"{gateway.url}/metrics").text, re.MULTILINE)
     )
-    assert names == METRICS
+    assert {name for name in names if not name.startswith("process_")} == METRICS
 
 
 def test_the_metrics_tell_what_happened(gateway):

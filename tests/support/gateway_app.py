@@ -97,14 +97,17 @@ class Running:
         return shown
 
     def count(self, name: str, **labels: str) -> float:
-        """A counter's value, 0 where it was never touched."""
-        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+        """A value as of now, or for what the store holds as of the last scrape; 0 where it was never touched."""
+        registries = (self.metrics.registry, self.metrics.stored.registry)
+        return next((value for one in registries if (value := one.get_sample_value(name, labels))), 0.0)
 
     def webhooks(self) -> dict[tuple[str, str], float]:
-        """(source, outcome) → how many, over all that there are."""
+        """(source, outcome) → how many, of those that happened."""
         (family,) = (one for one in self.metrics.registry.collect() if one.name == "gateway_webhooks")
         return {
-            (sample.labels["source"], sample.labels["outcome"]): sample.value for sample in family.samples
+            (sample.labels["source"], sample.labels["outcome"]): sample.value
+            for sample in family.samples
+            if sample.value
         }
 
 

@@ -58,6 +58,29 @@ def event(number: int, **changes: Any) -> Event:
     return Event(**{**values, **changes})
 
 
+def fill(store: SqliteStore, number: int, *, key: str | None = None) -> None:
+    """So many pending deliveries of events of their own: all due, or of one key, the first due and the others behind it."""
+    values = {"last": number - 1, "key": key, "now": NOW}
+    db = store._connection  # noqa: SLF001 - by the thousand
+    db.execute("BEGIN")
+    db.execute(
+        """
+        WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < :last)
+        INSERT INTO events (id, source, body_sha256, ordering_key, received_at, query, headers, body, unrouted, id_reused)
+        SELECT 'evt_' || format('%032x', n), 'producer', x'', :key, :now, x'', '[]', x'00', 0, 0 FROM numbers
+        """,
+        values,
+    )
+    db.execute(
+        """
+        INSERT INTO deliveries (event_seq, destination, ordering_key, next_attempt_at, running_since, queued_at)
+        SELECT seq, 'a', :key, iif(:key IS NULL OR seq = 1, :now, NULL), :now, :now FROM events ORDER BY seq
+        """,
+        values,
+    )
+    db.execute("COMMIT")
+
+
 def number_of(event_id: str) -> int:
     """The number that `event` made the id of."""
     return int(event_id.removeprefix("evt_"), 16)

@@ -3,6 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.groq_server import GroqServer, error
+from tests.support.waiting import eventually
 from tests.transcriber.conftest import Api
 
 
@@ -44,3 +45,18 @@ def test_the_room_that_is_used_and_left_is_told(api: Api) -> None:
     on_disk = sum(path.stat().st_size for path in api.data_dir.glob("transcriber.db*"))
     assert 4_096 <= found["transcriber_store_bytes", ()] <= on_disk
     assert found["transcriber_disk_free_bytes", ()] > 1_000_000
+
+
+def test_what_can_happen_is_there_at_0_before_it_happens(api: Api) -> None:
+    found = samples(api)
+    for outcome in ("completed", "failed", "postponed", "stopped"):
+        assert found["transcriber_runs_total", ("groq", outcome)] == 0
+    assert found["transcriber_runs_total", ("fetch", "fetched")] == 0
+    for outcome in ("refused", "taken", "timeout", "unreachable"):
+        assert found["transcriber_webhook_attempts_total", (outcome, "default")] == 0
+
+
+def test_the_process_tells_of_itself_and_of_its_event_loop(api: Api) -> None:
+    found = samples(api)
+    assert found["process_start_time_seconds", ()] > 1_700_000_000
+    assert eventually(lambda: samples(api)["transcriber_event_loop_lag_seconds", ()]) < 30

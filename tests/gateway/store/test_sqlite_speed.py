@@ -22,7 +22,7 @@ from gateway.store.sqlite import (
     rows,
     standing,
 )
-from tests.support.store import LEASE, NOW, A, event, open_store, outcome
+from tests.support.store import LEASE, NOW, A, event, fill, open_store, outcome
 
 SMALL = (
     "destinations",
@@ -91,29 +91,6 @@ def plan(store, sql):
         sql, values = rows.filled(sql, 2, width), [None] * (2 * width)
     connection = store._connection  # noqa: SLF001 - the plan is that of the connection that runs it
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
-
-
-def fill(store, number, *, key=None):
-    """So many pending deliveries of events of their own: all due, or of one key, the first due and the others behind it."""
-    values = {"last": number - 1, "key": key, "now": NOW}
-    db = store._connection  # noqa: SLF001 - by the thousand
-    db.execute("BEGIN")
-    db.execute(
-        """
-        WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < :last)
-        INSERT INTO events (id, source, body_sha256, ordering_key, received_at, query, headers, body, unrouted, id_reused)
-        SELECT 'evt_' || format('%032x', n), 'producer', x'', :key, :now, x'', '[]', x'00', 0, 0 FROM numbers
-        """,
-        values,
-    )
-    db.execute(
-        """
-        INSERT INTO deliveries (event_seq, destination, ordering_key, next_attempt_at, running_since, queued_at)
-        SELECT seq, 'a', :key, iif(:key IS NULL OR seq = 1, :now, NULL), :now, :now FROM events ORDER BY seq
-        """,
-        values,
-    )
-    db.execute("COMMIT")
 
 
 def seconds_of_a_delivery(store, number, *, key):
