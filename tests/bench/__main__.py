@@ -23,6 +23,7 @@ from tests.bench.figures import (
     speech_memory,
     stored,
     sustained,
+    tracing,
     verify,
 )
 from tests.bench.machine import machine
@@ -44,6 +45,7 @@ FIGURES: dict[str, Callable[[Place], Figure]] = {
     "disk": disk.measure,
     "processor": processor.measure,
     "verify": verify.measure,
+    "tracing": tracing.measure,
     "consistency": consistency.measure,
     "page-latency": page_latency.measure,
     "page-requests": page_requests.measure,
