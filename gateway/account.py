@@ -1,15 +1,19 @@
-"""What is told of a destination's attempts: metrics and log lines."""
+"""What is told of a destination's attempts: metrics, log lines, spans."""
 
 import logging
 
 from gateway.log import emit
 from gateway.metrics import Metrics, Series
 from gateway.model import Claim, Dead, Delivered, DestinationName, Outcome, RetryAt, Verdict
+from gateway.tracing import Tracing
 
 
 class Account:
-    def __init__(self, destination: DestinationName, *, metrics: Metrics) -> None:
+    def __init__(
+        self, destination: DestinationName, *, metrics: Metrics, tracing: Tracing | None = None
+    ) -> None:
         self._destination = destination
+        self._tracing = tracing
         self._attempts = Series(metrics.attempts)
         self._dead = Series(metrics.dead)
         self._attempt_duration = metrics.attempt_duration.labels(destination)
@@ -35,6 +39,8 @@ class Account:
             retry_at=verdict.at if isinstance(verdict, RetryAt) else None,
             counted=counted,
         )
+        if self._tracing is not None:
+            self._tracing.attempted(claim, outcome, verdict)
         if not counted:
             return
         if isinstance(verdict, Delivered):

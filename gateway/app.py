@@ -32,12 +32,16 @@ from gateway.problem import problem
 from gateway.replay import Choice, Replayer
 from gateway.route import Router
 from gateway.store import Store
+from gateway.tracing import Tracing
+from gateway.tracing.context import passed_on
 from gateway.verify import NoVerifier
 
 Lifespan = Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]
 
 STOP_GRACE_SECONDS = 6.0
 """For attempts under way at a stop: with the requests' two before, within the ten that container runtimes give."""
+TRACES_GRACE_SECONDS = 1.0
+"""Then for the spans that wait."""
 LAG_PERIOD_SECONDS = 0.5
 EVENT_ID_CHANCE_BYTES = 10
 PRUNE_PERIOD_SECONDS = 60.0
@@ -81,15 +85,18 @@ class Gateway:
         self.admin.take_token(config.server.admin_token)
 
 
-def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> Gateway:
-    """The application closes the store when it ends."""
+def create(
+    config: Config, *, store: Store, clock: Clock, metrics: Metrics, tracing: Tracing | None = None
+) -> Gateway:
+    """The application closes the store when it ends, and `tracing`."""
+    traceparent = passed_on if tracing is None else tracing.traceparent
     sources = {source.name: source for source in config.sources}
     metrics.expect(config.sources, (destination.name for destination in config.destinations))
     forwarders = {
-        destination.name: Forwarder(destination, sources=sources, clock=clock)
+        destination.name: Forwarder(destination, sources=sources, clock=clock, traceparent=traceparent)
         for destination in config.destinations
     }
-    dispatcher = _dispatcher(config, forwarders, store=store, clock=clock, metrics=metrics)
+    dispatcher = _dispatcher(config, forwarders, store=store, clock=clock, metrics=metrics, tracing=tracing)
     router = Router(config.destinations)
     choice = Choice(router, forwarders)
     replayer = Replayer(store=store, choice=choice, wake=dispatcher.wake, clock=clock)
@@ -102,6 +109,7 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
         new_event_id=EventIds(),
         max_body_bytes=config.server.max_body_bytes,
         trusted_proxies=config.server.trusted_proxies,
+        tracing=tracing,
     )
     operations = Operations(store=store, metrics=metrics, clock=clock, destinations=tuple(forwarders))
     admin = Admin(
@@ -125,7 +133,9 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
     others = Starlette(
         routes=[*operations.routes(), *admin.routes()],
         exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
-        lifespan=_lifespan(config, dispatcher, forwarders, store=store, clock=clock, chores=chores),
+        lifespan=_lifespan(
+            config, dispatcher, forwarders, store=store, clock=clock, tracing=tracing, chores=chores
+        ),
     )
     others.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
     return Gateway(_front(ingest, others), others.routes, sources, forwarders, admin, metrics)
@@ -160,6 +170,7 @@ def _dispatcher(
     store: Store,
     clock: Clock,
     metrics: Metrics,
+    tracing: Tracing | None,
 ) -> Dispatcher:
     rng = random.Random()  # noqa: S311 - jitter is no secret
     return Dispatcher(
@@ -171,6 +182,7 @@ def _dispatcher(
                 clock=clock,
                 metrics=metrics,
                 rng=rng,
+                tracing=tracing,
             )
             for destination in config.destinations
         },
@@ -186,6 +198,7 @@ def _lifespan(
     *,
     store: Store,
     clock: Clock,
+    tracing: Tracing | None,
     chores: Iterable[Callable[[], Coroutine[None, None, None]]],
 ) -> Lifespan:
     """Dispatches while the application runs; at its end lets attempts finish before the store is closed."""
@@ -201,6 +214,8 @@ def _lifespan(
         await dispatcher.stop(grace_seconds=STOP_GRACE_SECONDS)
         await asyncio.gather(*(forwarder.close() for forwarder in forwarders.values()))
         await store.close()
+        if tracing is not None:
+            await tracing.close(grace_seconds=TRACES_GRACE_SECONDS)
 
     return lifespan
 

@@ -14,9 +14,10 @@ import httpx
 from gateway.clock import Clock
 from gateway.config import Destination, Source
 from gateway.model import Claim, Outcome, OutcomeKind, SourceName
-from gateway.outgoing import Composer, Outgoing, PayloadError, SigningError
+from gateway.outgoing import Composer, Outgoing, PayloadError, SigningError, Traceparent
 from gateway.patience import Patience
 from gateway.resolver import AddressRefusedError, Resolve, Resolver, resolve_by_system
+from gateway.tracing.context import passed_on
 from gateway.transport import Transport
 
 KEPT_RESPONSE_BYTES = 4096
@@ -65,10 +66,12 @@ class Forwarder:
         clock: Clock,
         sources: Mapping[SourceName, Source] = NO_SOURCES,
         resolve: Resolve = resolve_by_system,
+        traceparent: Traceparent = passed_on,
     ) -> None:
         """`sources` are looked up at every attempt: their secrets may change."""
         self._destination = destination
         self._sources = sources
+        self._traceparent = traceparent
         self._clock = clock
         self._patience = Patience(destination.timeout_seconds)
         self.take_secrets(destination)
@@ -100,7 +103,7 @@ class Forwarder:
             headers=destination.headers,
             sign=destination.sign,
         )
-        self._composer = Composer(with_secrets, sources=self._sources)
+        self._composer = Composer(with_secrets, sources=self._sources, traceparent=self._traceparent)
         told = (destination.bearer_token, *destination.headers.values())
         self._secrets = [text.encode() for text in told if text]
 

@@ -30,6 +30,7 @@ from gateway.pace import Bucket
 from gateway.patience import Patience
 from gateway.reading import Reading
 from gateway.route import Router
+from gateway.tracing import Tracing
 from gateway.verify import Verifier
 from gateway.verify.handshake import Reply
 
@@ -59,6 +60,7 @@ class Ingest:
         new_event_id: Callable[[int], EventId],
         max_body_bytes: int,
         trusted_proxies: Networks,
+        tracing: Tracing | None = None,
     ) -> None:
         self._sources = sources
         self._accepts = accepts
@@ -71,6 +73,7 @@ class Ingest:
         self._shadows = Series(metrics.shadows)
         self._new_event_id = new_event_id
         self._max_body_bytes = max_body_bytes
+        self._tracing = tracing
         self._door = Door(trusted_proxies=trusted_proxies, clock=clock)
         self._patience = Patience(ANSWER_SECONDS)
         self._buckets = {
@@ -196,17 +199,22 @@ class Ingest:
 
     async def _accept(self, source: Source, verified: VerifiedWebhook, *, started: float) -> ASGIApp:
         event = self._event(source, verified)
+        asked = 0.0 if self._tracing is None else self._clock.monotonic()
         try:
             accepted = await self._patience.limit(
                 self._accepts.accept(event, same_id_is_duplicate=source.same_id == "duplicate")
             )
         except StoreUnavailable as error:
-            return self._refuse(source.name, Rejected("unavailable", str(error)))
+            return self._refuse(source.name, Rejected("unavailable", str(error)), event)
         except TimeoutError:
-            return self._refuse(source.name, Rejected("unavailable", "the store did not answer in time"))
+            return self._refuse(
+                source.name, Rejected("unavailable", "the store did not answer in time"), event
+            )
         if verified.secret >= 0:
             self._secret_used[source.name, str(verified.secret)].inc()
         self._count(event, accepted, started=started)
+        if self._tracing is not None:
+            self._tracing.accepted(event, accepted, started=started, asked=asked)
         return Stored(accepted) if source.acknowledgement == "json" else Response()
 
     def _event(self, source: Source, verified: VerifiedWebhook) -> Event:
@@ -245,7 +253,7 @@ class Ingest:
             bytes=len(event.webhook.body),
         )
 
-    def _refuse(self, source: str, rejected: Rejected) -> ASGIApp:
+    def _refuse(self, source: str, rejected: Rejected, event: Event | None = None) -> ASGIApp:
         self._webhooks[source, "rejected"].inc()
         self._rejected[source, rejected.reason].inc()
         emit(
@@ -255,6 +263,8 @@ class Ingest:
             reason=rejected.reason,
             detail=rejected.detail,
         )
+        if self._tracing is not None:
+            self._tracing.refused(source, rejected, event)
         return refusal(rejected)
 
 

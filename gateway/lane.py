@@ -20,6 +20,7 @@ from gateway.model import Claim, Outcome, RetryAt, Verdict, value
 from gateway.pace import Pace, quiet_until
 from gateway.retry import QUIET_STATUSES, judge
 from gateway.store import Claimed, Finished, Standing, StandingChange, Store
+from gateway.tracing import Tracing
 
 LEASE_MARGIN_SECONDS = 30
 """Beyond an attempt's time-out: for the results that wait to be recorded."""
@@ -58,12 +59,13 @@ class Lane:
         clock: Clock,
         metrics: Metrics,
         rng: random.Random,
+        tracing: Tracing | None = None,
     ) -> None:
         self._destination = destination
         self._store = store
         self._forwarder = forwarder
         self._clock = clock
-        self._account = Account(destination.name, metrics=metrics)
+        self._account = Account(destination.name, metrics=metrics, tracing=tracing)
         self._rng = rng
         self._pace = Pace(
             max_in_flight=destination.max_in_flight, rate_per_second=destination.rate_per_second

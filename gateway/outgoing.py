@@ -1,6 +1,5 @@
 """What a destination receives: the event as it came, with the gateway's own headers."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from urllib.parse import quote, quote_plus, urlencode
 from gateway.config import Destination, Source
 from gateway.model import Claim, Event, Headers, SourceName, Webhook, value
 from gateway.selector import Content, compile_expression
+from gateway.tracing import context
 from gateway.verify import Signed, Verifier, compile_verifier
 from gateway.verify.token import is_redacted
 
@@ -35,7 +35,8 @@ OWN_PREFIXES = (b"webhook-", b"x-gateway-")
 PRINTABLE = re.compile(rb"[\x21-\x7e]*")
 PRINTABLE_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
 STANDARD = {"kind": "standard"}
-TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+Traceparent = Callable[[Claim, bytes | None], bytes]
+"""Of an attempt's request, made of the producer's."""
 
 
 @value
@@ -59,8 +60,15 @@ class SigningError(ValueError):
 class Composer:
     """Makes the requests for one destination."""
 
-    def __init__(self, destination: Destination, *, sources: Mapping[SourceName, Source]) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        sources: Mapping[SourceName, Source],
+        traceparent: Traceparent = context.passed_on,
+    ) -> None:
         self._sources = sources
+        self._traceparent = traceparent
         self._signer = None if destination.sign is None else Signer(destination, sources=sources)
         self._payload = _payload(destination.payload)
         self._replaces_content = destination.payload is not None
@@ -79,16 +87,19 @@ class Composer:
         """`now` in Unix seconds. Raise PayloadError where there is nothing to send, SigningError where it cannot be signed."""
         event = claim.event
         headers = self._received(event.webhook.headers)
-        credentials = self._credentials(event.source)
+        left_out = self._credentials(event.source)
+        producer = context.received(event.webhook)
+        if producer is None:
+            left_out.append(b"tracestate")  # it belongs to a trace that nobody knows
         headers = [
             (name, value)
             for name, value in headers
-            if name.lower() not in credentials and not is_redacted(value)
+            if name.lower() not in left_out and not is_redacted(value)
         ]
         if self._replaces_content:
             headers.append((b"content-type", b"application/json"))
         headers += self._added
-        headers += _own(claim)
+        headers += _own(claim, traceparent=self._traceparent(claim, producer))
         outgoing = Outgoing(headers, self._payload(event))
         return outgoing if self._signer is None else self._signer.sign(outgoing, event, now=now)
 
@@ -208,7 +219,7 @@ def _to_json(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
-def _own(claim: Claim) -> list[tuple[bytes, bytes]]:
+def _own(claim: Claim, *, traceparent: bytes) -> list[tuple[bytes, bytes]]:
     event = claim.event
     event_id = event.id.encode()
     own = [
@@ -217,7 +228,7 @@ def _own(claim: Claim) -> list[tuple[bytes, bytes]]:
         (b"x-gateway-source", event.source.encode()),
         (b"x-gateway-attempt", b"%d" % claim.attempt),
         (b"x-gateway-received-at", b"%d" % event.received_at),
-        (b"traceparent", _traceparent(event)),
+        (b"traceparent", traceparent),
     ]
     if event.type is not None:
         own.append((b"x-gateway-event-type", _printable(event.type.encode("utf-8", "replace"))))
@@ -233,12 +244,3 @@ def _printable(value: bytes) -> bytes:
     if PRINTABLE.fullmatch(value):
         return value
     return quote(value, safe=PRINTABLE_CHARACTERS).encode()
-
-
-def _traceparent(event: Event) -> bytes:
-    """The producer's, else one made of the event's id, so that every attempt belongs to the same trace."""
-    received = event.webhook.values(b"traceparent")
-    if len(received) == 1 and TRACEPARENT.fullmatch(received[0]):
-        return received[0]
-    digest = hashlib.sha256(event.id.encode()).hexdigest()
-    return f"00-{digest[:32]}-{digest[32:48]}-01".encode()

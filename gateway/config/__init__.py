@@ -10,6 +10,7 @@ from gateway.config.settings import (
     Signing,
     Source,
     StoreSettings,
+    TracingSettings,
 )
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "Signing",
     "Source",
     "StoreSettings",
+    "TracingSettings",
     "load",
 ]

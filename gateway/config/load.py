@@ -15,6 +15,7 @@ from gateway.config.expand import expand, reason, variable
 from gateway.config.reader import Reader
 from gateway.config.settings import Config, Destination, Retention, Server, Source, StoreSettings
 from gateway.config.sources import read_networks, read_source
+from gateway.config.tracing import read_tracing
 from gateway.errors import ConfigError
 
 BUILTIN = files("gateway.config") / "builtin.toml"
@@ -68,7 +69,13 @@ def _config(document: Any, *, environ: Mapping[str, str], faults: list[str]) -> 
     destinations = tuple(read_destination(table) for table in reader.tables("destinations"))
     reader.close()
     _check_names(reader, sources, destinations)
-    return Config(server=server, store=store, sources=sources, destinations=destinations)
+    return Config(
+        server=server,
+        store=store,
+        sources=sources,
+        destinations=destinations,
+        tracing=read_tracing(environ=environ, faults=faults),
+    )
 
 
 def _check_names(reader: Reader, sources: tuple[Source, ...], destinations: tuple[Destination, ...]) -> None:

@@ -126,8 +126,20 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Where spans are sent to: what OpenTelemetry's own variables say, whatever the file does."""
+
+    endpoint: str = field(repr=False)
+    """The URL that they are posted to. Its query may hold a key."""
+    headers: Mapping[str, str] = field(repr=False)
+    """Sent with them. Secrets."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     server: Server
     store: StoreSettings
     sources: tuple[Source, ...]
     destinations: tuple[Destination, ...]
+    tracing: TracingSettings | None = None
+    """Default: no traces."""

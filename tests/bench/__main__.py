@@ -24,6 +24,7 @@ from tests.bench.figures import (
     speech_memory,
     stored,
     sustained,
+    tracing,
     verify,
 )
 from tests.bench.machine import machine
@@ -46,6 +47,7 @@ FIGURES: dict[str, Callable[[Place], Figure]] = {
     "metrics": metrics.measure,
     "processor": processor.measure,
     "verify": verify.measure,
+    "tracing": tracing.measure,
     "consistency": consistency.measure,
     "page-latency": page_latency.measure,
     "page-requests": page_requests.measure,

@@ -5,7 +5,7 @@ import http.client
 import json
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,7 @@ def gateway(
     max_in_flight: int = 32,
     paused: bool = False,
     ready: bool = True,
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[Gateway]:
     """One source, and one destination that wants every event. Its log lines go to /dev/null.
 
@@ -102,7 +103,7 @@ def gateway(
             max_in_flight=max_in_flight,
         )
     )
-    with place.processes.python("gateway", "serve", "--config", str(config)) as process:
+    with place.processes.python("gateway", "serve", "--config", str(config), environ=environ) as process:
         made = Gateway(port, store, process)
         if ready:
             wait_until_answers(process, port, "/readyz")

@@ -111,8 +111,9 @@ def test_a_type_that_is_not_printable_ascii_is_percent_encoded():
     assert values(composed(claim(type="a b\r\nx: é")), b"x-gateway-event-type") == [b"a%20b%0D%0Ax:%20%C3%A9"]
 
 
-def test_the_producers_trace_is_continued():
-    trace = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"
+@pytest.mark.parametrize("version", [b"00-%s-01", b"00-%s-00", b"00-%s-03", b"01-%s-ff-what-ever"])
+def test_the_producers_trace_is_continued(version):
+    trace = version % (b"a" * 32 + b"-" + b"b" * 16)
     assert values(composed(claim(headers=[(b"traceparent", trace)])), b"traceparent") == [trace]
 
 
@@ -180,3 +181,20 @@ def test_a_payload_that_yields_nothing_is_an_error_with_its_expression(body):
 )
 def test_no_received_bytes_make_it_raise(headers, body):
     assert composed(claim(body, headers=headers)).body == body
+
+
+def test_what_a_trace_carries_besides_is_passed_on_as_it_came():
+    trace = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-00"
+    besides = [(b"tracestate", b"one=1"), (b"Tracestate", b"two=2 "), (b"baggage", b"user=7;p=1")]
+    outgoing = composed(claim(headers=[(b"Traceparent", trace), *besides]))
+    assert values(outgoing, b"traceparent") == [trace]
+    assert [header for header in outgoing.headers if header in besides] == besides
+
+
+@pytest.mark.parametrize("bad", [[], [b"x"], [b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"] * 2])
+def test_the_state_of_a_trace_that_is_not_sound_goes_no_further_but_baggage_does(bad):
+    headers = [*((b"traceparent", one) for one in bad), (b"Tracestate", b"one=1"), (b"baggage", b"user=7")]
+    outgoing = composed(claim(headers=headers))
+    assert values(outgoing, b"tracestate") == []
+    assert values(outgoing, b"baggage") == [b"user=7"]
+    assert len(values(outgoing, b"traceparent")) == 1

@@ -21,6 +21,7 @@ from gateway.config import Config, load
 from gateway.metrics import Metrics
 from gateway.protocol import Limits
 from gateway.store.sqlite import SqliteStore
+from gateway.tracing.otlp import OtlpTracing
 from tests.support.gateway_server import serving
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -77,10 +78,20 @@ class Running:
         return int(self.url.rpartition(":")[2])
 
     def post(
-        self, body: bytes = b"{}", *, source: str = "producer", message_id: str | None = None, query: str = ""
+        self,
+        body: bytes = b"{}",
+        *,
+        source: str = "producer",
+        message_id: str | None = None,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """A signed webhook."""
-        headers = {"content-type": "application/json", **signed(body, message_id=message_id)}
+        headers = {
+            "content-type": "application/json",
+            **signed(body, message_id=message_id),
+            **(headers or {}),
+        }
         return self.client.post(f"{self.url}/webhooks/{source}{query}", content=body, headers=headers)
 
     def admin(self, path: str, **parameters: str | int) -> httpx.Response:
@@ -118,12 +129,17 @@ def configuration(text: str, folder: Path, *, environ: Mapping[str, str] | None 
 
 
 @contextmanager
-def running_gateway(folder: Path, text: str = SOURCES, *, clock: Clock | None = None) -> Iterator[Running]:
+def running_gateway(
+    folder: Path, text: str = SOURCES, *, clock: Clock | None = None, environ: Mapping[str, str] | None = None
+) -> Iterator[Running]:
     """The gateway of the configuration `text`, with its store in `folder`, on a free port."""
-    config, metrics = configuration(text, folder), Metrics(version="test")
+    config, metrics = configuration(text, folder, environ=environ), Metrics(version="test")
     clock = clock or SystemClock()
+    tracing = config.tracing and OtlpTracing(
+        config.tracing, destinations=config.destinations, version="test", clock=clock
+    )
     store = open_store(config, folder / "gateway.db", metrics, clock=clock)
-    created = app.create(config, store=store, clock=clock, metrics=metrics)
+    created = app.create(config, store=store, clock=clock, metrics=metrics, tracing=tracing)
     with serving(created.app, limits=Limits()) as served, httpx.Client(trust_env=False, timeout=20) as client:
         url = f"http://127.0.0.1:{served.port}"
         yield Running(url, folder / "gateway.db", metrics, client, created)

@@ -84,10 +84,17 @@ class GatewayProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(
-        self, alterations: Alterations | None = None, *, wrapper: Sequence[str] = (), wait: bool = True
+        self,
+        alterations: Alterations | None = None,
+        *,
+        wrapper: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        wait: bool = True,
     ) -> None:
         """With `wait`, until it answers."""
-        self.process = self.command("serve", alterations=alterations, wrapper=wrapper)
+        self.process = self.command(
+            "serve", alterations=alterations, wrapper=wrapper, environment=environment
+        )
         if wait:
             eventually(self._answers)
 
@@ -101,7 +108,9 @@ class GatewayProcess:
         """One of the gateway's commands, with this configuration. What it says is added to the log."""
         module = "gateway" if alterations is None else "tests.support.altered_gateway"
         name, *others = arguments
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("GATEWAY_")}
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith(("GATEWAY_", "OTEL_"))
+        }
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [*wrapper, sys.executable, "-m", module, name, "--config", str(self.config), *others],

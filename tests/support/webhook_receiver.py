@@ -30,6 +30,7 @@ class Received:
     body: str
     status: int
     at: float
+    traceparent: str
 
     @property
     def event(self) -> dict[str, Any]:
@@ -100,6 +101,7 @@ class WebhookReceiver:
                 body=body.decode(),
                 status=status,
                 at=time.monotonic(),
+                traceparent=request.headers["traceparent"],
             )
         )
         return Response(status_code=status, headers=headers)

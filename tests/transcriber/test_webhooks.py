@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -74,6 +75,26 @@ def test_while_secrets_are_rotated_either_verifies_what_is_sent(
         }
         for secret in (SECRET, NEXT_SECRET):
             Verifier(secret).verify(webhook.body, headers)
+
+
+def test_all_that_is_told_of_a_job_is_one_trace_and_another_jobs_is_another(
+    start: Callable[..., Api], receiver: WebhookReceiver
+) -> None:
+    api = start()
+    receiver.answers.append((500, {}))
+    traces = []
+    for identity in (job_id(), job_id()):
+        api.post(job_id=identity)
+        eventually(lambda identity=identity: receiver.types(identity) == STEPS)
+        told = {one.webhook_id: one.traceparent for one in receiver.received if one.data["jobId"] == identity}
+        parts = [re.fullmatch("00-([0-9a-f]{32})-([0-9a-f]{16})-01", text) for text in told.values()]
+        (trace,) = {part[1] for part in parts}
+        assert len({part[2] for part in parts}) == len(told)
+        traces.append(trace)
+    assert len(set(traces)) == 2
+    again = [one for one in receiver.received if one.webhook_id == receiver.received[0].webhook_id]
+    assert [one.status for one in again] == [500, 200]
+    assert again[0].traceparent == again[1].traceparent
 
 
 def test_each_webhook_gets_its_own_signature_and_the_types_it_wants(

@@ -2,7 +2,7 @@
 
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,14 +41,18 @@ class Delivering:
 
 
 @contextmanager
-def delivering(place: Place, name: str, *, max_in_flight: int = 32) -> Iterator[Delivering]:
+def delivering(
+    place: Place, name: str, *, max_in_flight: int = 32, environ: Mapping[str, str] | None = None
+) -> Iterator[Delivering]:
     store = place.folder / f"{name}.db"
     with (
         place.processes.worker("tests.bench.load") as loader,
         place.processes.worker("tests.bench.receiver") as receiver,
     ):
         port = receiver.ask("up")
-        with gateway(place, store, destination_port=port, max_in_flight=max_in_flight) as running:
+        with gateway(
+            place, store, destination_port=port, max_in_flight=max_in_flight, environ=environ
+        ) as running:
             scene = Delivering(running, loader, receiver, port, store.with_suffix(".arrivals"))
             loader.ask("burst", port=running.port, total=64, connections=8, body_bytes=512)
             scene.wait_for(64)
