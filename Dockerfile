@@ -34,7 +34,7 @@ LABEL org.opencontainers.image.title="gateway" \
       org.opencontainers.image.description="A durable webhook gateway" \
       org.opencontainers.image.licenses="Apache-2.0 AND BSD-3-Clause AND MIT AND MIT-0 AND MPL-2.0 AND BSD-2-Clause AND PSF-2.0"
 COPY --from=build-gateway /opt/venv /opt/venv
-COPY openapi/gateway.yaml /app/openapi/
+COPY openapi/gateway.yaml openapi/gateway.json openapi/gateway.html /app/openapi/
 COPY gateway /app/gateway
 ENV GATEWAY_STORE_URL=sqlite:////data/gateway.db
 EXPOSE 8080
@@ -48,7 +48,7 @@ LABEL org.opencontainers.image.title="transcriber" \
       org.opencontainers.image.description="A transcription job API" \
       org.opencontainers.image.licenses="Apache-2.0 AND MIT AND BSD-3-Clause AND BSD-2-Clause AND BSD-3-Clause-Clear AND 0BSD AND Zlib AND CC0-1.0 AND MPL-2.0 AND PSF-2.0 AND LGPL-3.0-or-later AND LGPL-2.1-or-later AND LGPL-2.0-or-later AND GPL-2.0-or-later AND GPL-3.0-or-later WITH GCC-exception-3.1 AND LicenseRef-Intel-Simplified-Software-License"
 COPY --from=build-transcriber /opt/venv /opt/venv
-COPY openapi/transcriber.yaml /app/openapi/
+COPY openapi/transcriber.yaml openapi/transcriber.json openapi/transcriber.html /app/openapi/
 COPY transcriber /app/transcriber
 ENV TRANSCRIBER_HOST=0.0.0.0 \
     TRANSCRIBER_DATA_DIR=/data

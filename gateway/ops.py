@@ -1,11 +1,8 @@
-"""/healthz, /readyz, /metrics and the contract."""
+"""/healthz, /readyz and /metrics."""
 
 import asyncio
-import json
 from collections.abc import Sequence
-from importlib.resources import files
 
-import yaml
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,7 +16,6 @@ from gateway.problem import problem
 from gateway.store import Store
 
 ANSWER_SECONDS = 2.0
-CONTRACT = files("gateway") / "openapi.yaml"
 
 
 class Operations:
@@ -30,16 +26,13 @@ class Operations:
         self._metrics = metrics
         self._clock = clock
         self._destinations = list(destinations)
-        self._contract = CONTRACT.read_text("utf-8")
+
+    def probes(self) -> list[Route]:
+        """For whoever asks whether the process should be there, at any port."""
+        return [Route("/healthz", self.healthz), Route("/readyz", self.readyz)]
 
     def routes(self) -> list[Route]:
-        return [
-            Route("/healthz", self.healthz),
-            Route("/readyz", self.readyz),
-            Route("/metrics", self.metrics),
-            Route("/openapi.yaml", self.openapi_yaml),
-            Route("/openapi.json", self.openapi_json),
-        ]
+        return [*self.probes(), Route("/metrics", self.metrics)]
 
     async def healthz(self, _: Request) -> Response:
         """The process lives; nothing else is asked."""
@@ -74,9 +67,3 @@ class Operations:
             stats, destinations=list(self._destinations), now=self._clock.now_ms()
         )
         return Response(text, media_type=CONTENT_TYPE_LATEST)
-
-    async def openapi_yaml(self, _: Request) -> Response:
-        return Response(self._contract, media_type="application/yaml")
-
-    async def openapi_json(self, _: Request) -> Response:
-        return Response(json.dumps(yaml.safe_load(self._contract)), media_type="application/json")

@@ -3,12 +3,13 @@
 import argparse
 import logging
 import os
+import socket
 
 import gateway
 from gateway import app, connect, server
 from gateway.cli.output import shown_time
 from gateway.clock import SystemClock
-from gateway.config import load
+from gateway.config import Server, load
 from gateway.errors import ConfigError
 from gateway.log import emit, set_up
 from gateway.metrics import Metrics
@@ -19,7 +20,7 @@ def serve(options: argparse.Namespace) -> int:
     config = load(options.config, environ=os.environ)
     set_up(level=config.server.log_level)
     clock, metrics = SystemClock(), Metrics(version=gateway.__version__)
-    listener = server.bind(config.server.host, config.server.port)
+    listener, admin_listener = _bind(config.server)
     store = SqliteStore(
         sqlite_path(config.store.url),
         destinations=[destination.name for destination in config.destinations],
@@ -43,8 +44,21 @@ def serve(options: argparse.Namespace) -> int:
         else:
             emit("config.reloaded")
 
-    server.serve(created.app, listener, on_hangup=reload)
+    admin = (
+        server.AdminPort(created.admin_app, admin_listener) if created.admin_app and admin_listener else None
+    )
+    server.serve(created.app, listener, on_hangup=reload, admin=admin)
     return 0
+
+
+def _bind(settings: Server) -> tuple[socket.socket, socket.socket | None]:
+    """The webhooks' port, and the admin's where it has its own; neither takes a connection yet."""
+    listener = server.bind(settings.host, settings.port)
+    if settings.admin_listen is None:
+        return listener, None
+    return listener, server.bind(
+        *settings.admin_listen, setting="server.admin_listen or GATEWAY_ADMIN_LISTEN"
+    )
 
 
 def backup(options: argparse.Namespace) -> int:

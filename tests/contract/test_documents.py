@@ -56,7 +56,7 @@ def test_a_broken_document_would_be_noticed(document):
 
 
 def test_the_gateway_has_the_routes_of_its_document_and_no_others(gateway_routes):
-    webhooks = {("post", f"{PATH}{{source}}")}
+    webhooks = {(method, f"{PATH}{{source}}") for method in ("post", "get", "options")}
     assert served(gateway_routes) | webhooks == documented(DOCUMENTS["gateway"])
 
 
