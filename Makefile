@@ -72,12 +72,13 @@ test-system: setup ## the tests that need root and Debian packages: buildah, deb
 contract: setup ## write what is served of openapi/*.yaml: as JSON, and as pages
 	$(BIN)/python -m openapi.build
 
-check: setup ## format, lint, types, import rules, generated files, coverage
+check: setup ## format, lint, types, import rules, generated files, what breaks the last release's contracts, coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m openapi.build --check
+	$(BIN)/python -m openapi.changes
 	npm --prefix convex run check
 	@$(MAKE) --silent .coverage
 	$(BIN)/coverage report

@@ -45,14 +45,13 @@ class Operations:
                 await self._store.ping()
                 stats = await self._store.stats()
         except (StoreUnavailable, TimeoutError) as error:
-            return problem(503, f"The store does not answer: {str(error) or 'it takes too long'}.")
+            return _not_now(f"The store does not answer: {str(error) or 'it takes too long'}.")
         if stats.free_bytes < stats.needed_free_bytes:
-            return problem(
-                503, f"The disk has {stats.free_bytes} bytes left; {stats.needed_free_bytes} are needed."
+            return _not_now(
+                f"The disk has {stats.free_bytes} bytes left; {stats.needed_free_bytes} are needed."
             )
         if abs(moved_ms := self._clock.moved_ms()) > UNSOUND_MS:
-            return problem(
-                503,
+            return _not_now(
                 f"The wall clock was set by {moved_ms / 1000:.0f} s since the start. If it is right now, restart the gateway.",
             )
         return JSONResponse({"status": "ready"})
@@ -62,8 +61,12 @@ class Operations:
             async with asyncio.timeout(ANSWER_SECONDS):
                 stats = await self._store.stats()
         except (StoreUnavailable, TimeoutError) as error:
-            return problem(503, f"The store does not answer: {str(error) or 'it takes too long'}.")
+            return _not_now(f"The store does not answer: {str(error) or 'it takes too long'}.")
         text = self._metrics.exposition(
             stats, destinations=list(self._destinations), now=self._clock.now_ms()
         )
         return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+def _not_now(detail: str) -> Response:
+    return problem(503, detail, headers={"retry-after": "5"})

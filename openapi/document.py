@@ -11,11 +11,12 @@ Node: TypeAlias = Mapping[str, Any]
 
 FOLDER = Path(__file__).parent
 NAMES = ("gateway", "transcriber")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times as fast, and not everywhere
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 def read(path: Path) -> Node:
-    document: Node = yaml.safe_load(path.read_text("utf-8"))
+    document: Node = yaml.load(path.read_text("utf-8"), Loader=LOADER)  # noqa: S506 - either is a safe one
     return document
 
 

@@ -126,6 +126,18 @@ def test_whatever_is_asked_of_a_job_that_there_is_has_a_documented_answer(case, 
     case.validate_response(response, additional_checks=CHECKS, excluded_checks=MISLED)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [("GET", "/v1/job", "not_found"), ("PUT", "/v1/jobs", "method_not_allowed")],
+)
+def test_what_any_route_may_answer_is_answered_in_the_words_of_the_contract(transcriber, method, path, code):
+    other = DOCUMENT["components"]["responses"]["Refused"]
+    examples = other["content"]["application/problem+json"]["examples"]
+    answer = httpx.request(method, f"{transcriber}{path}")
+    assert answer.json() == examples[code]["value"]
+    assert ("allow" in answer.headers) == (answer.status_code == 405)
+
+
 def linked():
     """What follows links, without `user_id`: Schemathesis takes it for the id of something that has to be created
     first, by an operation that there is not, and would never begin with a recording. Of a transcription also without
