@@ -32,7 +32,7 @@ paths:
           headers: { H: { required: true, schema: { type: string } } }
           content: { application/json: { schema: { $ref: '#/components/schemas/Told' } } }
         '400': { description: d }
-  /b: { get: { operationId: b, responses: { '200': { description: d } } } }
+  /b: { get: { operationId: b, security: [{ key: [], other: [] }], responses: { '200': { description: d } } } }
 webhooks:
   w:
     post:
@@ -52,6 +52,7 @@ components:
         must: { type: string, pattern: '^a', minLength: 1 }
         may: { type: [integer, 'null'], minimum: 0, maximum: 9 }
         list: { type: array, items: { type: number } }
+        count: { type: integer }
         one: { oneOf: [{ type: string }, { type: integer }] }
         self: { $ref: '#/components/schemas/Asked' }
     Told:
@@ -102,6 +103,7 @@ BREAKING = [
     ("paths./a", "post", GONE, "POST /a is gone"),
     (A, "operationId", "c", f"{P} has another operationId"),
     ("", "security", [{"other": []}], f"{P} is no longer answered with key"),
+    ("paths./b.get", "security", [{"key": [], "third": []}], "GET /b is no longer answered with key and other"),
     (f"{A}.parameters", "+", {"name": "n", "in": "query", "required": True, "schema": {}}, f"{P}: query n has to be there now"),
     (f"{A}.parameters.0", "required", True, f"{P}: query q has to be there now"),
     (A, "parameters", BEFORE["paths"]["/a"]["post"]["parameters"][1:], f"{P}: query q is no longer taken"),
@@ -151,6 +153,8 @@ HARMLESS = [
     (ASKED, "required", []),
     (f"{ASKED}.properties", "new", {"type": "string"}),
     (f"{ASKED}.properties.may", "minimum", GONE),
+    (f"{ASKED}.properties.count", "type", "number"),
+    ("paths./b.get", "security", [{"key": []}]),
     (f"{ASKED}.properties.must", "pattern", GONE),
     (f"{ASKED}.properties.one", "oneOf", [{"type": "integer"}, {"type": "string"}, {"type": "boolean"}]),
     (f"{TOLD}.required", "+", "note"),

@@ -15,7 +15,11 @@ import httpx
 import pytest
 import yaml
 
+from gateway.protocol import Limits
+from gateway.server import AdminPort, bind
+from gateway.site import site
 from tests.support.gateway_app import SECRET, TOKEN, problem_of, signed
+from tests.support.gateway_server import serving
 from tests.support.waiting import eventually
 
 DOCUMENT = yaml.safe_load(Path("openapi/gateway.yaml").read_text("utf-8"))
@@ -157,6 +161,16 @@ def test_a_stop_closes_both_ports_and_lets_what_is_at_work_at_either_finish(tmp_
             at_work.sendall(body[5:])
             assert at_work.recv(65_536).startswith(b"HTTP/1.1 200 OK")
         assert gateway.process.wait(20) == 0
+
+
+def test_what_is_connected_to_the_admin_port_is_among_what_a_stop_waits_for():
+    listener = bind("127.0.0.1", 0)
+    admin = AdminPort(site([]), listener)
+    with (
+        serving(site([]), limits=Limits(), admin=admin) as served,
+        socket.create_connection(listener.getsockname()),
+    ):
+        eventually(lambda: len(served.connections) == 1)
 
 
 def test_both_ports_can_be_of_ipv6(tmp_path):
