@@ -14,7 +14,7 @@ COPY requirements/gateway.lock /tmp/
 RUN ["python", "-m", "pip", "--python", "/opt/venv/bin/python", "install", "--no-cache-dir", "--disable-pip-version-check", \
      "--root-user-action=ignore", "--no-compile", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", "/tmp/gateway.lock"]
 COPY deploy/healthcheck.py /app/
-COPY openapi/gateway.yaml /app/openapi/
+COPY openapi/gateway.yaml openapi/gateway.json openapi/gateway.html /app/openapi/
 COPY gateway /app/gateway
 RUN ["chmod", "-R", "u=rwX,go=rX", "/app"]
 RUN ["python", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "/opt/venv/lib", "/app"]
@@ -24,7 +24,7 @@ COPY requirements/transcriber.lock /tmp/
 RUN ["python", "-m", "pip", "--python", "/opt/venv/bin/python", "install", "--no-cache-dir", "--disable-pip-version-check", \
      "--root-user-action=ignore", "--no-compile", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", "/tmp/transcriber.lock"]
 COPY deploy/healthcheck.py /app/
-COPY openapi/transcriber.yaml /app/openapi/
+COPY openapi/transcriber.yaml openapi/transcriber.json openapi/transcriber.html /app/openapi/
 COPY transcriber /app/transcriber
 RUN ["chmod", "-R", "u=rwX,go=rX", "/app"]
 RUN ["python", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "/opt/venv/lib", "/app"]

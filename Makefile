@@ -6,13 +6,13 @@ MINUTES ?= 10
 SECONDS ?= 60
 
 BIN := .venv/bin
-PYTHON_SOURCES = $(shell find gateway transcriber stack tests -name '*.py') pyproject.toml
+PYTHON_SOURCES = $(shell find gateway transcriber stack openapi tests -name '*.py') pyproject.toml
 # Tests that mostly wait for processes, beside those that mostly compute: the two lanes of `make test`.
 WAITING := $(addprefix tests/,convex journey page)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo screenshots test test-computing test-waiting test-oracles test-system check audit bills bench storm transcriber-storm fuzz mutants
+.PHONY: help setup run demo screenshots test test-computing test-waiting test-oracles test-system contract check audit bills bench storm transcriber-storm fuzz mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,11 +69,16 @@ test-oracles: .venv-oracles/installed tests/oracles/npm/node_modules/.installed 
 test-system: setup ## the tests that need root and Debian packages: buildah, caddy, debootstrap, nginx, prometheus, strace, systemd
 	$(BIN)/pytest -m system
 
-check: setup ## format, lint, types, import rules, generated files, coverage
+contract: setup ## write what is served of openapi/*.yaml: as JSON, and as pages
+	$(BIN)/python -m openapi.build
+
+check: setup ## format, lint, types, import rules, generated files, what breaks the last release's contracts, coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m openapi.build --check
+	$(BIN)/python -m openapi.changes
 	npm --prefix convex run check
 	@$(MAKE) --silent .coverage
 	$(BIN)/coverage report

@@ -6,37 +6,33 @@ import dataclasses
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from gateway import contract
 from gateway.admin import Admin
 from gateway.clock import UNSOUND_MS, Clock
 from gateway.config import Config, Retention, Source
 from gateway.dispatch import Dispatcher
 from gateway.errors import StoreUnavailable
 from gateway.forward import Forwarder
-from gateway.ingest import PATH, Ingest
+from gateway.ingest import Ingest
 from gateway.lane import Lane
 from gateway.log import emit
 from gateway.metrics import Metrics
 from gateway.model import DestinationName, EventId, SourceName
 from gateway.ops import Operations
-from gateway.problem import problem
 from gateway.replay import Choice, Replayer
 from gateway.route import Router
+from gateway.site import Lifespan, front, site
 from gateway.store import Store
 from gateway.tracing import Tracing
 from gateway.tracing.context import passed_on
 from gateway.verify import NoVerifier
-
-Lifespan = Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]
 
 STOP_GRACE_SECONDS = 6.0
 """For attempts under way at a stop: with the requests' two before, within the ten that container runtimes give."""
@@ -52,7 +48,10 @@ PRUNE_STEP = 20
 @dataclass(frozen=True, slots=True)
 class Gateway:
     app: ASGIApp
-    routes: list[BaseRoute]
+    """What is answered at the webhooks' port."""
+    admin_app: ASGIApp | None
+    """What is answered at `admin_listen`, where that is set; the rest of `routes` is then found there alone."""
+    routes: Sequence[BaseRoute]
     """All but the webhooks'."""
     sources: dict[SourceName, Source]
     forwarders: dict[DestinationName, Forwarder]
@@ -130,37 +129,18 @@ def create(
         lambda: _survey(store, forwarders),
         lambda: _prune(store, config.store.retention, clock=clock),
     )
-    others = Starlette(
-        routes=[*operations.routes(), *admin.routes()],
-        exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
-        lifespan=_lifespan(
-            config, dispatcher, forwarders, store=store, clock=clock, tracing=tracing, chores=chores
-        ),
+    every = [*operations.routes(), *contract.routes(), *admin.routes()]
+    own_port = config.server.admin_listen is not None
+    lifespan = _lifespan(config, dispatcher, forwarders, store=store, clock=clock, tracing=tracing, chores=chores)
+    return Gateway(
+        app=front(ingest, site(operations.probes() if own_port else every, lifespan=lifespan)),
+        admin_app=site(every) if own_port else None,
+        routes=every,
+        sources=sources,
+        forwarders=forwarders,
+        admin=admin,
+        metrics=metrics,
     )
-    others.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
-    return Gateway(_front(ingest, others), others.routes, sources, forwarders, admin, metrics)
-
-
-def _front(ingest: Ingest, others: Starlette) -> ASGIApp:
-    """Webhooks go straight to `ingest`: the way through Starlette's routing costs more than their verification."""
-
-    async def front(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await others(scope, receive, send)
-            return
-        is_webhook = scope["path"].startswith(PATH)
-        try:
-            await (ingest if is_webhook else others)(scope, receive, send)
-        except asyncio.CancelledError:  # the grace time of a stop is over
-            with contextlib.suppress(RuntimeError):  # its answer has begun
-                await _stopping()(scope, receive, send)
-        except Exception as error:
-            if is_webhook:  # Starlette has answered for the others
-                with contextlib.suppress(RuntimeError):
-                    await _failed(scope["path"], error)(scope, receive, send)
-            raise  # the server logs where it was
-
-    return front
 
 
 def _dispatcher(
@@ -220,11 +200,6 @@ def _lifespan(
     return lifespan
 
 
-def _stopping() -> Response:
-    headers = {"retry-after": "5", "connection": "close"}
-    return problem(503, "The gateway is stopping; send it again.", headers=headers)
-
-
 class EventIds:
     """Unguessable, and ascending with the time, so that the index on ids grows at its end.
 
@@ -281,20 +256,3 @@ async def _prune(store: Store, retention: Retention, *, clock: Clock) -> None:
         except Exception as error:  # noqa: BLE001 - a fault here must not end this for good
             emit("prune.failed", level=logging.ERROR, error=repr(error))
         await asyncio.sleep(PRUNE_PAUSE_SECONDS if gone else PRUNE_PERIOD_SECONDS)
-
-
-async def _http_problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    details = {404: "There is nothing at this path.", 405: "This path does not take this method."}
-    return problem(
-        error.status_code, details.get(error.status_code, error.detail), headers=dict(error.headers or {})
-    )
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    return _failed(request.url.path, error)
-
-
-def _failed(path: str, error: Exception) -> Response:
-    emit("request.failed", level=logging.ERROR, path=path, error=repr(error))
-    return problem(500, "The gateway failed to handle this request; its log says why.")

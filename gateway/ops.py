@@ -1,11 +1,8 @@
-"""/healthz, /readyz, /metrics and the contract."""
+"""/healthz, /readyz and /metrics."""
 
 import asyncio
-import json
 from collections.abc import Sequence
-from importlib.resources import files
 
-import yaml
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,7 +16,6 @@ from gateway.problem import problem
 from gateway.store import Store
 
 ANSWER_SECONDS = 2.0
-CONTRACT = files("gateway") / "openapi.yaml"
 
 
 class Operations:
@@ -30,16 +26,13 @@ class Operations:
         self._metrics = metrics
         self._clock = clock
         self._destinations = list(destinations)
-        self._contract = CONTRACT.read_text("utf-8")
+
+    def probes(self) -> list[Route]:
+        """For whoever asks whether the process should be there, at any port."""
+        return [Route("/healthz", self.healthz), Route("/readyz", self.readyz)]
 
     def routes(self) -> list[Route]:
-        return [
-            Route("/healthz", self.healthz),
-            Route("/readyz", self.readyz),
-            Route("/metrics", self.metrics),
-            Route("/openapi.yaml", self.openapi_yaml),
-            Route("/openapi.json", self.openapi_json),
-        ]
+        return [*self.probes(), Route("/metrics", self.metrics)]
 
     async def healthz(self, _: Request) -> Response:
         """The process lives; nothing else is asked."""
@@ -52,14 +45,13 @@ class Operations:
                 await self._store.ping()
                 stats = await self._store.stats()
         except (StoreUnavailable, TimeoutError) as error:
-            return problem(503, f"The store does not answer: {str(error) or 'it takes too long'}.")
+            return _not_now(f"The store does not answer: {str(error) or 'it takes too long'}.")
         if stats.free_bytes < stats.needed_free_bytes:
-            return problem(
-                503, f"The disk has {stats.free_bytes} bytes left; {stats.needed_free_bytes} are needed."
+            return _not_now(
+                f"The disk has {stats.free_bytes} bytes left; {stats.needed_free_bytes} are needed."
             )
         if abs(moved_ms := self._clock.moved_ms()) > UNSOUND_MS:
-            return problem(
-                503,
+            return _not_now(
                 f"The wall clock was set by {moved_ms / 1000:.0f} s since the start. If it is right now, restart the gateway.",
             )
         return JSONResponse({"status": "ready"})
@@ -74,8 +66,6 @@ class Operations:
         text = self._metrics.exposition(stats, destinations=self._destinations, now=self._clock.now_ms())
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
-    async def openapi_yaml(self, _: Request) -> Response:
-        return Response(self._contract, media_type="application/yaml")
 
-    async def openapi_json(self, _: Request) -> Response:
-        return Response(json.dumps(yaml.safe_load(self._contract)), media_type="application/json")
+def _not_now(detail: str) -> Response:
+    return problem(503, detail, headers={"retry-after": "5"})

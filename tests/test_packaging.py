@@ -18,9 +18,13 @@ ENVIRONMENT = {
     "CONVEX_WEBHOOK_KEY": "made-up-key",
 }
 FOREIGN = {
-    "gateway": ("transcriber", "groq", "faster_whisper", "av", "pytest"),
+    "gateway": ("transcriber", "groq", "faster_whisper", "av", "yaml", "pytest"),
     "transcriber": ("gateway", "jmespath", "cryptography", "pytest"),
 }
+
+SERVED = (".yaml", ".json", ".html")
+"""Of the contract."""
+CONTRACT = {"gateway": "gateway.contract", "transcriber": "transcriber.api.contract"}
 
 IMPORT_EVERYTHING = """
 import importlib, pathlib, sys
@@ -46,7 +50,8 @@ def _alone(service: str, directory: Path) -> Path:
                 (site / top).symlink_to(source)
     shutil.copytree(ROOT / service, directory / "app" / service, symlinks=True)
     (directory / "app" / "openapi").mkdir()
-    shutil.copy(ROOT / "openapi" / f"{service}.yaml", directory / "app" / "openapi")
+    for served in SERVED:
+        shutil.copy(ROOT / "openapi" / f"{service}{served}", directory / "app" / "openapi")
     return environment / "bin" / "python"
 
 
@@ -70,6 +75,9 @@ def test_a_service_works_with_its_own_lock_and_package_alone(service: str, tmp_p
 
     everything = _run(python, "-c", IMPORT_EVERYTHING, service)
     assert everything.returncode == 0, everything.stderr
+
+    contract = _run(python, "-c", f"from {CONTRACT[service]} import routes; print(len(list(routes())))")
+    assert contract.stdout == f"{len(SERVED)}\n", contract.stderr
 
     for name in FOREIGN[service]:
         assert _run(python, "-c", f"import {name}").returncode != 0, f"{name} is importable"

@@ -6,6 +6,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from transcriber.api.problems import problem
+
 HEAD_SECONDS = 30.0
 
 
@@ -31,6 +33,18 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._forget_head()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words for it
+        """What is no sound HTTP is refused as all else is: with a problem, where uvicorn's own answer is bare text."""
+        refusal = problem(400, "refused", "the request is no sound HTTP/1.1", {"Connection": "close"})
+        answer = (
+            h11.Response(status_code=400, headers=refusal.raw_headers, reason=b"Bad Request"),
+            h11.Data(data=bytes(refusal.body)),
+            h11.EndOfMessage(),
+        )
+        for event in answer:
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _expect_head(self) -> None:
         self._forget_head()

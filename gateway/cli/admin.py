@@ -1,6 +1,7 @@
 """events · replays · destinations: the admin API of a running gateway from a terminal."""
 
 import argparse
+import contextlib
 import os
 import time
 from typing import Any
@@ -10,13 +11,14 @@ from gateway.cli.ending import REFUSED, UnusableInputError
 from gateway.client import Client
 from gateway.config import Server, load
 from gateway.config.expand import variable
-from gateway.config.load import TOKEN
+from gateway.config.load import TOKEN, from_environment
 from gateway.errors import ConfigError
 
 FILTERS = ("source", "destination", "state", "type", "key", "since", "until")
 OF_MANY = (*FILTERS, "rate", "dry_run", "no_wait")
 LOOK_SECONDS = 0.5
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - what a gateway listens on is asked from here
+ADDRESSES = ("GATEWAY_PORT", "GATEWAY_ADMIN_LISTEN")
 EVENT = ("id", "source", "type", "ordering_key", "received_at", "state")
 DELIVERY = ("destination", "state", "attempts", "next_attempt_at", "last_status", "last_error", "dead_reason")
 ATTEMPT = ("number", "started_at", "duration_ms", "outcome", "status", "error")
@@ -172,10 +174,9 @@ def _filters(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _client(options: argparse.Namespace) -> Client:
-    """For the gateway that the options, the environment or the configuration name, in this order."""
+    """For the gateway that the options or the configuration name, with what the environment says of it."""
     token = _token()
-    port = os.environ.get("GATEWAY_PORT")
-    url = options.url or (_address(os.environ.get("GATEWAY_HOST", ""), port) if port else None)
+    url = options.url
     if url is None or token is None:
         server = _server(options)
         url, token = url or _url(server), token or server.admin_token
@@ -194,9 +195,13 @@ def _token() -> str | None:
 
 
 def _server(options: argparse.Namespace) -> Server:
+    """Of the environment alone where the rest of the configuration is not there, as beside a container."""
     try:
         return load(options.config, environ=os.environ).server
     except ConfigError as error:
+        with contextlib.suppress(ConfigError):  # its faults are among those of the whole
+            if any(os.environ.get(name) for name in ADDRESSES):
+                return from_environment(os.environ)
         hint = "with --url and GATEWAY_ADMIN_TOKEN no configuration is needed"
         raise UnusableInputError(
             "\n  ".join((f"The configuration has faults; {hint}:", *error.faults))
@@ -204,9 +209,10 @@ def _server(options: argparse.Namespace) -> Server:
 
 
 def _url(server: Server) -> str:
-    if not server.port:
+    host, port = server.admin_listen or (server.host, server.port)
+    if not port:
         raise UnusableInputError("the configured port is 0, which is any: name the gateway by --url")
-    return _address(server.host, server.port)
+    return _address(host, port)
 
 
 def _address(listening_on: str, port: int | str) -> str:

@@ -3,13 +3,14 @@
 import argparse
 import logging
 import os
+import socket
 import sys
 
 import gateway
 from gateway import app, connect, server
 from gateway.cli.output import shown_time
 from gateway.clock import Clock, SystemClock
-from gateway.config import Config, load
+from gateway.config import Config, Server, load
 from gateway.errors import ConfigError
 from gateway.log import emit, set_up
 from gateway.metrics import Metrics
@@ -26,7 +27,7 @@ def serve(options: argparse.Namespace) -> int:
     set_up(level=config.server.log_level)
     clock, metrics = SystemClock(), Metrics(version=gateway.__version__)
     tracing = _tracing(config, clock=clock)
-    listener = server.bind(config.server.host, config.server.port)
+    listener, admin_listener = _bind(config.server)
     store = SqliteStore(
         sqlite_path(config.store.url),
         destinations=[destination.name for destination in config.destinations],
@@ -50,7 +51,10 @@ def serve(options: argparse.Namespace) -> int:
         else:
             emit("config.reloaded")
 
-    server.serve(created.app, listener, on_hangup=reload)
+    admin = (
+        server.AdminPort(created.admin_app, admin_listener) if created.admin_app and admin_listener else None
+    )
+    server.serve(created.app, listener, on_hangup=reload, admin=admin)
     return 0
 
 
@@ -66,6 +70,16 @@ def _tracing(config: Config, *, clock: Clock) -> Tracing | None:
         )
     except (ImportError, RuntimeError, ValueError) as error:  # of a variable that is OpenTelemetry's alone
         raise ConfigError([f"OpenTelemetry refuses its settings: {error}"]) from None
+
+
+def _bind(settings: Server) -> tuple[socket.socket, socket.socket | None]:
+    """The webhooks' port, and the admin's where it has its own; neither takes a connection yet."""
+    listener = server.bind(settings.host, settings.port)
+    if settings.admin_listen is None:
+        return listener, None
+    return listener, server.bind(
+        *settings.admin_listen, setting="server.admin_listen or GATEWAY_ADMIN_LISTEN"
+    )
 
 
 def backup(options: argparse.Namespace) -> int:

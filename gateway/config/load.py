@@ -21,7 +21,13 @@ from gateway.errors import ConfigError
 BUILTIN = files("gateway.config") / "builtin.toml"
 TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 LOG_LEVELS = ("debug", "info", "warning", "error")
-OVERRIDES = {"GATEWAY_HOST": "host", "GATEWAY_PORT": "port", "GATEWAY_LOG_LEVEL": "log_level"}
+ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([^\s:/@\[\]]+)):([0-9]{1,5})", re.ASCII)
+OVERRIDES = {
+    "GATEWAY_HOST": "host",
+    "GATEWAY_PORT": "port",
+    "GATEWAY_ADMIN_LISTEN": "admin_listen",
+    "GATEWAY_LOG_LEVEL": "log_level",
+}
 
 
 def load(path: Path | None, *, environ: Mapping[str, str]) -> Config:
@@ -40,6 +46,15 @@ def load(path: Path | None, *, environ: Mapping[str, str]) -> Config:
     if faults:
         raise ConfigError(faults)
     return _allow_loopback(config) if path is None else config
+
+
+def from_environment(environ: Mapping[str, str]) -> Server:
+    """What the environment alone says, over the defaults. Raise ConfigError with every fault."""
+    faults: list[str] = []
+    server = _server(Reader({}, place="server", faults=faults), environ=environ)
+    if faults:
+        raise ConfigError(faults)
+    return server
 
 
 def _read(path: Path) -> str:
@@ -118,17 +133,30 @@ def _server(table: Reader, *, environ: Mapping[str, str]) -> Server:
     overridden = {key: environ[name] for name, key in OVERRIDES.items() if environ.get(name)}
     server = Reader({**table.rest(), **overridden}, place=table.place, faults=table.faults)
     defaults = Server()
-    server.later("admin_listen", "")
     result = Server(
         host=server.text("host", defaults.host),
         port=server.integer("port", defaults.port, least=0, most=65_535),
         max_body_bytes=server.integer("max_body_bytes", defaults.max_body_bytes, least=1, most=2**30),
         admin_token=_admin_token(server, environ=environ),
+        admin_listen=_admin_listen(server),
         trusted_proxies=read_networks(server, "trusted_proxies"),
         log_level=server.choice("log_level", defaults.log_level, LOG_LEVELS),
     )
     server.close()
     return result
+
+
+def _admin_listen(server: Reader) -> tuple[str, int] | None:
+    text = server.text("admin_listen", None)
+    if text is None:
+        return None
+    found = ADDRESS.fullmatch(text)
+    if found is None or int(found[3]) > 65_535:
+        server.fault(
+            "admin_listen", f"must be an address and a port, as 127.0.0.1:8081 or [::1]:8081, not {text!r}"
+        )
+        return None
+    return found[1] or found[2], int(found[3])
 
 
 def _admin_token(server: Reader, *, environ: Mapping[str, str]) -> str | None:

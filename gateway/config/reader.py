@@ -122,12 +122,6 @@ class Reader:
             return []
         return [Reader(item, place=f"{key}[{index}]", faults=self.faults) for index, item in enumerate(value)]
 
-    def later(self, key: str, *unset: Any) -> None:
-        """A key of the documented configuration that this version cannot honour: only its unset value passes."""
-        value = self.raw(key)
-        if value is not None and value not in unset:
-            self.fault(key, "is not supported by this version; remove it")
-
     def close(self) -> None:
         for key in self._table:
             if key not in self._known:

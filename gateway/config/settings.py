@@ -24,6 +24,8 @@ class Server:
     """A longer body is answered 413, before it is in memory. Default 1 MiB."""
     admin_token: str | None = field(default=None, repr=False)
     """The bearer token of /v1. Unset: every call there is answered 403, from loopback too. Default unset."""
+    admin_listen: tuple[str, int] | None = None
+    """`HOST:PORT` or `[IPv6]:PORT` for /v1, /metrics, /docs and the contract, which the webhooks' port then answers with 404. Default: that port has them too."""
     trusted_proxies: Networks = ()
     """Addresses and networks whose X-Forwarded-For is believed. Default: none; a sender is who connects."""
     log_level: str = "info"

@@ -1,16 +1,16 @@
 """The live gateway against openapi/gateway.yaml: whatever is sent, the answer is one that the contract has."""
 
 import copy
-from pathlib import Path
 
 import pytest
 import schemathesis
-import yaml
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from requests.auth import AuthBase
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, use_after_free
 
+from openapi.document import operations
+from tests.support.contract import OURS, secrets_are_never_told, without_other_refusals
 from tests.support.gateway_app import (
     KEY,
     SECRET,
@@ -30,12 +30,16 @@ FAST = settings(
         HealthCheck.function_scoped_fixture,
     ],
 )
+A_WALK = settings(FAST, max_examples=20, stateful_step_count=6, phases=[Phase.generate], database=None)
+MOST_WALKS = 8
 SECRETS = (SECRET, KEY.decode(), TOKEN)
 
 
-DOCUMENT = yaml.safe_load(Path("openapi/gateway.yaml").read_text("utf-8"))
+DOCUMENT = without_other_refusals("gateway")
 DOCUMENT["components"]["schemas"]["DestinationName"]["enum"] = ["convex"]
-"""What only a configuration can say."""
+HANDSHAKES = {method: DOCUMENT["paths"]["/webhooks/{source}"].pop(method) for method in ("get", "options")}
+"""What only a configuration can say: which destinations there are, and that most sources have no handshake."""
+KNOWN = {"source": "producer"}
 
 
 def schema(*modes):
@@ -78,68 +82,76 @@ def gateway(tmp_path_factory):
             yield running
 
 
-def no_secrets(_context, response, _case):
-    for secret in SECRETS:
-        assert secret.encode() not in response.content
-
-
-def refusals_are_problems(_context, response, _case):
-    if response.status_code < 400:
-        return
-    assert response.headers["content-type"] == ["application/problem+json"]
-    problem = response.json()
-    assert problem["status"] == response.status_code
-    assert problem["detail"]
-
-
-OURS = [no_secrets, refusals_are_problems]
+CHECKS = [secrets_are_never_told(*SECRETS), *OURS]
 MISLED = [ignored_auth, negative_data_rejection]
 """These take credentials that are added here for a part of what they made wrong on purpose."""
 
 
-def validate(case, gateway, **options):
-    case.call_and_validate(base_url=gateway.url, additional_checks=OURS, **options)
+def validate(case, gateway, phases, **options):
+    phases.note(case)
+    case.call_and_validate(base_url=gateway.url, additional_checks=CHECKS, **options)
 
 
 @unsigned.parametrize()
 @FAST
-def test_whatever_is_sent_without_credentials_has_a_documented_answer(case, gateway):
-    validate(case, gateway)
+def test_whatever_is_sent_without_credentials_has_a_documented_answer(case, gateway, phases):
+    validate(case, gateway, phases)
 
 
 @signed_webhooks.parametrize()
 @FAST
-def test_every_webhook_that_the_contract_allows_is_stored_when_it_is_signed(case, gateway):
-    case.path_parameters["source"] = "producer"
+def test_every_webhook_that_the_contract_allows_is_stored_when_it_is_signed(case, gateway, phases):
+    phases.note(case)
+    case.path_parameters |= KNOWN
     response = case.call(base_url=gateway.url, auth=Signed())
-    case.validate_response(response, additional_checks=OURS, excluded_checks=MISLED)
+    case.validate_response(response, additional_checks=CHECKS, excluded_checks=MISLED)
     assert response.status_code == 200
 
 
 @admin.parametrize()
 @FAST
-def test_whatever_the_admin_asks_has_a_documented_answer(case, gateway):
+def test_whatever_the_admin_asks_has_a_documented_answer(case, gateway, phases):
     headers = {"authorization": f"Bearer {TOKEN}"}
-    validate(case, gateway, headers=headers, excluded_checks=MISLED)
+    validate(case, gateway, phases, headers=headers, excluded_checks=MISLED)
 
 
-def test_whatever_follows_from_an_answer_has_a_documented_answer_too(gateway):
-    """Along the links of the contract: from the list to an event, its replay, its erasure; from a replay to its end."""
+class Walk(schema(GenerationMode.POSITIVE).include(path_regex="^/v1/").as_state_machine()):
+    """Goes from answer to answer by their links: from the list to an event, its replay, its erasure; from a replay to its end."""
 
-    class Walk(schema(GenerationMode.POSITIVE).include(path_regex="^/v1/").as_state_machine()):
-        def get_call_kwargs(self, case):  # noqa: ARG002
-            return {"base_url": gateway.url, "headers": {"authorization": f"Bearer {TOKEN}"}}
+    url: str
+    succeeded: set[str]
 
-        def validate_response(self, response, case, **_):
-            case.validate_response(
-                response,
-                additional_checks=OURS,
-                excluded_checks=[*MISLED, use_after_free],  # an erased event is still shown
-                recorder=self.recorder,
-            )
+    def get_call_kwargs(self, case):  # noqa: ARG002 (Schemathesis's signature)
+        return {"base_url": self.url, "headers": {"authorization": f"Bearer {TOKEN}"}}
 
-    gateway.post(b'{"type": "t"}')
-    Walk.run(settings=settings(FAST, max_examples=40, stateful_step_count=6))
+    def after_call(self, response, case):
+        super().after_call(response, case)
+        if response.status_code < 300:
+            self.succeeded.add(case.operation.definition.raw["operationId"])
+
+    def validate_response(self, response, case, **_):
+        case.validate_response(
+            response,
+            additional_checks=CHECKS,
+            excluded_checks=[*MISLED, use_after_free],  # an erased event is still shown
+            recorder=self.recorder,
+        )
+
+
+def test_whatever_follows_from_an_answer_has_a_documented_answer_too_and_each_link_leads_to_success(gateway):
+    linked = {
+        link["operationId"]
+        for operation in operations(DOCUMENT)
+        for response in operation.responses.values()
+        for link in response.get("links", {}).values()
+    }
+    Walk.url, Walk.succeeded = gateway.url, set()
+    for _ in range(MOST_WALKS):
+        gateway.post(b'{"type": "t"}')
+        Walk.run(settings=A_WALK)
+        if linked <= Walk.succeeded:
+            break
+    assert linked - Walk.succeeded == set()
 
 
 def test_every_success_that_the_contract_has_for_the_admin_is_one_of_the_gateway(gateway):

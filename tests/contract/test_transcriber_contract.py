@@ -1,5 +1,6 @@
 """The live transcriber against openapi/transcriber.yaml: whatever is sent, the answer is one that the contract has."""
 
+import copy
 import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -7,13 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 import schemathesis
-import yaml
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import Flaky
 from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, use_after_free
 
+from tests.support.contract import OURS, secrets_are_never_told, without_other_refusals
 from tests.support.groq_server import KEY as GROQ_KEY
 from tests.support.groq_server import error, groq_server
 from tests.support.live_server import live_server
@@ -22,7 +23,7 @@ from tests.support.webhook_receiver import SECRET, webhook_receiver
 from transcriber.app import build
 from transcriber.settings import parse
 
-DOCUMENT = Path("openapi/transcriber.yaml")
+DOCUMENT = without_other_refusals("transcriber")
 API_KEY = "made-up-api-key-of-the-tests"
 JOB_ID = "a-job-of-the-contract-tests"
 DATA = Path("tests/data")
@@ -55,7 +56,7 @@ def judged_as_here(loaded):
 
 
 def schema():
-    loaded = judged_as_here(schemathesis.openapi.from_path(DOCUMENT))
+    loaded = judged_as_here(schemathesis.openapi.from_dict(copy.deepcopy(DOCUMENT)))
     loaded.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
     return loaded
 
@@ -94,53 +95,47 @@ def transcriber(tmp_path_factory):
         yield url
 
 
-def no_secrets(_context, response, _case):
-    for secret in SECRETS:
-        assert secret.encode() not in response.content
-
-
-def refusals_are_problems(_context, response, case):
-    if response.status_code < 400 or case.path == "/readyz":
-        return
-    assert response.headers["content-type"] == ["application/problem+json"]
-    problem = response.json()
-    assert problem["status"] == response.status_code
-    assert {"type", "title", "detail"} <= set(problem)
-
-
-def headers_are_documented(_context, response, case):
-    definition = case.operation.responses.find_by_status_code(response.status_code)
-    if definition is not None:
-        documented = {name.lower() for name, _ in definition.headers.items()}
-        assert set(response.headers) <= documented | {"content-length", "content-type", "date"}
-
-
-OURS = [no_secrets, refusals_are_problems, headers_are_documented]
+CHECKS = [secrets_are_never_told(*SECRETS), *OURS]
 MISLED = [ignored_auth, negative_data_rejection]
 """These take the key or the job's id that is added here for a part of what they made wrong on purpose."""
 
 
 @without_key.parametrize()
 @FAST
-def test_whatever_is_sent_without_the_key_has_a_documented_answer(case, transcriber):
-    case.call_and_validate(base_url=transcriber, additional_checks=OURS, excluded_checks=[ignored_auth])
+def test_whatever_is_sent_without_the_key_has_a_documented_answer(case, transcriber, phases):
+    phases.note(case)
+    case.call_and_validate(base_url=transcriber, additional_checks=CHECKS, excluded_checks=[ignored_auth])
 
 
 @with_key.parametrize()
 @FAST
-def test_whatever_is_sent_with_the_key_has_a_documented_answer(case, transcriber):
+def test_whatever_is_sent_with_the_key_has_a_documented_answer(case, transcriber, phases):
+    phases.note(case)
     headers = {"authorization": f"Bearer {API_KEY}"}
     case.call_and_validate(
-        base_url=transcriber, headers=headers, additional_checks=OURS, excluded_checks=MISLED
+        base_url=transcriber, headers=headers, additional_checks=CHECKS, excluded_checks=MISLED
     )
 
 
 @of_a_known_job.parametrize()
 @FAST
-def test_whatever_is_asked_of_a_job_that_there_is_has_a_documented_answer(case, transcriber):
+def test_whatever_is_asked_of_a_job_that_there_is_has_a_documented_answer(case, transcriber, phases):
+    phases.note(case)
     case.path_parameters["job_id"] = JOB_ID
     response = case.call(base_url=transcriber)
-    case.validate_response(response, additional_checks=OURS, excluded_checks=MISLED)
+    case.validate_response(response, additional_checks=CHECKS, excluded_checks=MISLED)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [("GET", "/v1/job", "not_found"), ("PUT", "/v1/jobs", "method_not_allowed")],
+)
+def test_what_any_route_may_answer_is_answered_in_the_words_of_the_contract(transcriber, method, path, code):
+    other = DOCUMENT["components"]["responses"]["Refused"]
+    examples = other["content"]["application/problem+json"]["examples"]
+    answer = httpx.request(method, f"{transcriber}{path}")
+    assert answer.json() == examples[code]["value"]
+    assert ("allow" in answer.headers) == (answer.status_code == 405)
 
 
 def linked():
@@ -148,7 +143,7 @@ def linked():
     first, by an operation that there is not, and would never begin with a recording. Of a transcription also without
     what it is most often refused for, so that few calls lead to one that succeeds.
     """
-    document = yaml.safe_load(DOCUMENT.read_text("utf-8"))
+    document = copy.deepcopy(DOCUMENT)
     schemas = document["components"]["schemas"]
     del schemas["NewJob"]["properties"]["user_id"]
     schemas["NewTranscription"]["oneOf"] = [{"required": ["file"]}]
@@ -192,7 +187,7 @@ class Visit(linked().as_state_machine()):
         """A deleted job is there as a tombstone: hence no `use_after_free`."""
         try:
             case.validate_response(
-                response, additional_checks=OURS, excluded_checks=[*MISLED, use_after_free]
+                response, additional_checks=CHECKS, excluded_checks=[*MISLED, use_after_free]
             )
         except FailureGroup as failures:
             self.failures.append(failures)

@@ -206,6 +206,21 @@ def test_the_token_and_the_port_come_from_the_environment_or_the_configuration(b
     assert result.items[0]["name"] == "app"
 
 
+def test_the_commands_ask_where_the_admin_api_listens(bare, gateway, tmp_path):
+    nobody = "127.0.0.1:9"
+    config = tmp_path / "some.toml"
+    config.write_text(
+        f'[server]\nport = 9\nadmin_listen = "127.0.0.1:{gateway.port}"\n[[sources]]\nname = "s"\nverify = {{ kind = "none" }}\n'
+    )
+    asked = ("destinations", "list", "--config", config)
+    assert bare(*asked, GATEWAY_ADMIN_TOKEN=TOKEN).items[0]["name"] == "app"
+    assert bare(*asked, GATEWAY_PORT=9).items[0]["name"] == "app"
+    assert f"no answer from http://{nobody}" in bare(*asked, GATEWAY_ADMIN_LISTEN=nobody).err
+    alone = bare("destinations", "list", GATEWAY_ADMIN_LISTEN=f"127.0.0.1:{gateway.port}")
+    assert alone.items[0]["name"] == "app"
+    assert "no configuration is needed" in bare("destinations", "list", GATEWAY_ADMIN_LISTEN="8081").err
+
+
 def test_without_a_token_or_with_a_wrong_one_there_is_a_sentence(bare, gateway, tmp_path):
     config = tmp_path / "some.toml"
     config.write_text('[[sources]]\nname = "s"\nverify = { kind = "none" }\n')
@@ -214,7 +229,7 @@ def test_without_a_token_or_with_a_wrong_one_there_is_a_sentence(bare, gateway, 
         ((), {}, 2, "no configuration is needed"),
         ((), {"GATEWAY_ADMIN_TOKEN_FILE": tmp_path / "none"}, 2, "GATEWAY_ADMIN_TOKEN_FILE"),
         (("--url", gateway.url), {"GATEWAY_ADMIN_TOKEN": "wrong"}, 1, "missing or wrong"),
-        (("--config", config), {"GATEWAY_PORT": "0"}, 1, "no answer"),
+        (("--config", config), {"GATEWAY_PORT": "0"}, 2, "the configured port is 0"),
         (("--url", "http://127.0.0.1:9"), {}, 1, "no answer from http://127.0.0.1:9"),
         (("--url", "gopher://x"), {}, 1, "gopher://x"),
         (("--url", "127.0.0.1:8080"), {}, 1, "'http://'"),

@@ -184,6 +184,20 @@ def test_an_unknown_key_is_answered_with_the_nearest_known_one(text, expected):
 
 
 @pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("127.0.0.1:8081", ("127.0.0.1", 8081)),
+        ("[::1]:8081", ("::1", 8081)),
+        ("localhost:0", ("localhost", 0)),
+        ("", None),
+    ],
+)
+def test_the_address_of_the_admin_api_is_read_from_the_file_and_from_the_environment(written, read):
+    assert loaded(f"[server]\nadmin_listen = '{written}'\n{SOURCE}").server.admin_listen == read
+    assert loaded(SOURCE, GATEWAY_ADMIN_LISTEN=written).server.admin_listen == read
+
+
+@pytest.mark.parametrize(
     ("line", "complaint"),
     [
         ("port = true", "port: must be a whole number"),
@@ -192,7 +206,12 @@ def test_an_unknown_key_is_answered_with_the_nearest_known_one(text, expected):
         ("max_body_bytes = 0", "max_body_bytes: must be a whole number"),
         ("host = 3", "host: must be a string"),
         ("log_level = 'loud'", "log_level: must be one of debug, info, warning, error"),
-        ("admin_listen = '127.0.0.1:1'", "admin_listen: is not supported by this version"),
+        ("admin_listen = '8081'", "admin_listen: must be an address and a port, as 127.0.0.1:8081"),
+        ("admin_listen = ':8081'", "admin_listen: must be an address and a port"),
+        ("admin_listen = '::1:8081'", "admin_listen: must be an address and a port"),
+        ("admin_listen = 'localhost:65536'", "admin_listen: must be an address and a port"),
+        ("admin_listen = 'http://localhost:1'", "admin_listen: must be an address and a port"),
+        ("admin_listen = 8081", "admin_listen: must be a string"),
         ("admin_token = 'a b'", "admin_token: must be printable ASCII without spaces"),
         ("admin_token = 'é'", "admin_token: must be printable ASCII without spaces"),
     ],

@@ -8,10 +8,12 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
+import schemathesis
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.verify.handshake import HANDSHAKES, LONGEST_CHALLENGE
 from tests.support.clock import ManualClock
+from tests.support.contract import without_other_refusals
 from tests.support.gateway_app import (
     KEY,
     MAX_BODY_BYTES,
@@ -33,6 +35,7 @@ DISCORD = Ed25519PrivateKey.from_private_bytes(KEY)
 X_SECRET = "made-up-consumer-secret"
 TOKEN = "made-up-token-of-the-source"
 GRAPH = "validationToken"
+CONTRACT = schemathesis.openapi.from_dict(without_other_refusals("gateway"))
 
 
 def source(name, preset, secret, *more):
@@ -176,6 +179,8 @@ def test_a_handshake_is_answered_counted_and_logged_and_is_no_event(gateway, des
     before = gateway.webhooks()
     response = ask(gateway, name, **question)
     assert response.status_code == status
+    if response.content or status == 204:
+        CONTRACT["/webhooks/{source}"][question.get("method", "POST")].validate_response(response)
     if isinstance(expected, dict):
         assert response.headers["content-type"] == "application/json"
         assert response.json() == expected

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp
 
 from gateway.protocol import Limits, Protocol
-from gateway.server import Server, bind, settings
+from gateway.server import AdminPort, Server, bind, settings
 from tests.support.waiting import eventually
 
 STOP_SECONDS = 15.0
@@ -26,13 +26,13 @@ class Serving:
 
 
 @contextmanager
-def serving(app: ASGIApp, *, limits: Limits) -> Iterator[Serving]:
-    listener = bind("127.0.0.1", 0)
-    server = Server(settings(app, limits=limits))
+def serving(app: ASGIApp, *, limits: Limits, admin: AdminPort | None = None) -> Iterator[Serving]:
+    listener, ports = bind("127.0.0.1", 0), 1 if admin is None else 2
+    server = Server(settings(app, limits=limits), admin=admin)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        eventually(lambda: server.started or not thread.is_alive())
+        eventually(lambda: (server.started and len(server.servers) == ports) or not thread.is_alive())
         yield Serving(server, listener.getsockname()[1])
     finally:
         server.should_exit = True

@@ -1,6 +1,7 @@
 """The bound on the time that a request's head may take, over real sockets."""
 
 import functools
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -71,3 +72,18 @@ def test_an_answer_may_take_longer_than_a_head(connect: Connect, release: thread
     assert silent.recv(100) == b""  # by then a head would have been too late
     release.set()
     assert patient.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("said", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost : x\r\n\r\n"])
+def test_what_is_no_sound_http_is_refused_with_a_problem(connect: Connect, said: bytes) -> None:
+    client = connect()
+    client.sendall(said)
+    answer = b""
+    while piece := client.recv(1000):
+        answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert {b"content-type: application/problem+json", b"connection: close"} <= set(
+        head.lower().split(b"\r\n")
+    )
+    assert (json.loads(body)["status"], json.loads(body)["code"]) == (400, "refused")

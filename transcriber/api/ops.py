@@ -1,18 +1,13 @@
 """What operators ask: does it live, is it ready, what does it do, how is it spoken to."""
 
-import asyncio
-import functools
-import json
 import sqlite3
 from collections.abc import Callable
-from importlib import resources
 
-import yaml
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from transcriber.api import page
+from transcriber.api import contract
 from transcriber.metrics import Metrics
 from transcriber.model import UnixMs
 from transcriber.store.database import Database
@@ -48,9 +43,7 @@ class Ops:
             Route("/healthz", self.health, methods=["GET"]),
             Route("/readyz", self.ready, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
-            Route("/openapi.yaml", self.openapi_yaml, methods=["GET"]),
-            Route("/openapi.json", self.openapi_json, methods=["GET"]),
-            Route("/docs", self.docs, methods=["GET"]),
+            *contract.routes(),
         ]
 
     async def health(self, _: Request) -> Response:
@@ -75,17 +68,6 @@ class Ops:
         text = self._metrics.exposition(census, backlogs, self._now())
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def openapi_yaml(self, _: Request) -> Response:
-        return Response(await asyncio.to_thread(_openapi), media_type="application/yaml")
-
-    async def openapi_json(self, _: Request) -> Response:
-        return Response(await asyncio.to_thread(_openapi_json), media_type="application/json")
-
-    async def docs(self, _: Request) -> Response:
-        text = await asyncio.to_thread(_page)
-        policy = "default-src 'none'; style-src 'unsafe-inline'"
-        return Response(text, media_type="text/html", headers={"Content-Security-Policy": policy})
-
     async def _store_fault(self) -> str | None:
         try:
             await self._jobs.census()
@@ -99,18 +81,3 @@ class Ops:
         except OSError as error:
             return f"the recordings' folder cannot be used: {error.strerror}"
         return None if free >= MIN_FREE_BYTES else f"{free} bytes are free, less than {MIN_FREE_BYTES}"
-
-
-def _openapi() -> str:
-    return (resources.files("transcriber") / "openapi.yaml").read_text(encoding="utf-8")
-
-
-# Once each: to read the YAML takes half a second of the processor, and anyone may ask.
-@functools.cache
-def _openapi_json() -> str:
-    return json.dumps(yaml.safe_load(_openapi()))
-
-
-@functools.cache
-def _page() -> str:
-    return page.render(json.loads(_openapi_json()))

@@ -1,0 +1,76 @@
+"""What is answered at a port: the webhooks' own application, and the routes beside it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.ingest import PATH
+from gateway.log import emit
+from gateway.problem import problem
+
+Lifespan = Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]
+
+
+def site(routes: Iterable[BaseRoute], *, lifespan: Lifespan | None = None) -> Starlette:
+    """Routes whose every refusal is a problem."""
+    application = Starlette(
+        routes=list(routes),
+        exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
+        lifespan=lifespan,
+    )
+    application.router.redirect_slashes = (
+        False  # a redirect would be built from whatever Host the sender names
+    )
+    return application
+
+
+def front(webhooks: ASGIApp, others: Starlette) -> ASGIApp:
+    """Webhooks go straight to their application: the way through Starlette's routing costs more than their verification."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await others(scope, receive, send)
+            return
+        is_webhook = scope["path"].startswith(PATH)
+        try:
+            await (webhooks if is_webhook else others)(scope, receive, send)
+        except asyncio.CancelledError:  # the grace time of a stop is over
+            with contextlib.suppress(RuntimeError):  # its answer has begun
+                await _stopping()(scope, receive, send)
+        except Exception as error:
+            if is_webhook:  # Starlette has answered for the others
+                with contextlib.suppress(RuntimeError):
+                    await _failed(scope["path"], error)(scope, receive, send)
+            raise  # the server logs where it was
+
+    return answer
+
+
+def _stopping() -> Response:
+    headers = {"retry-after": "5", "connection": "close"}
+    return problem(503, "The gateway is stopping; send it again.", headers=headers)
+
+
+async def _http_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    details = {404: "There is nothing at this path.", 405: "This path does not take this method."}
+    return problem(
+        error.status_code, details.get(error.status_code, error.detail), headers=dict(error.headers or {})
+    )
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    return _failed(request.url.path, error)
+
+
+def _failed(path: str, error: Exception) -> Response:
+    emit("request.failed", level=logging.ERROR, path=path, error=repr(error))
+    return problem(500, "The gateway failed to handle this request; its log says why.")
