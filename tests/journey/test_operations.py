@@ -33,7 +33,8 @@ def here(tmp_path, destination):
 
 
 def ask(here, method, path, *, body=b"", headers=None):
-    connection = HTTPConnection("127.0.0.1", here.port, timeout=10)
+    port = here.port if path.startswith("/webhooks/") else here.admin_port
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()

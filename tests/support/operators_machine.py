@@ -40,7 +40,7 @@ def blocks(heading: str, language: str = "sh") -> list[str]:
 class Machine:
     def __init__(self, folder: Path, destination: str) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port, self.admin_port = free_port(), free_port()
         self.service: Service | None = None
         self._destination = destination
         self._commands = folder / "bin"
@@ -56,6 +56,7 @@ class Machine:
         """The page's text with this machine's folders, port and destination."""
         own = FOLDERS.sub(lambda found: f"{self.folder}{found[1]}", text)
         assert not FOREIGN.search(FOLDERS.sub("", text)), f"would touch the test's own machine: {text}"
+        own = own.replace("127.0.0.1:8081", f"127.0.0.1:{self.admin_port}")
         own = own.replace("127.0.0.1:8080", f"127.0.0.1:{self.port}").replace(
             "port = 8080", f"port = {self.port}"
         )
