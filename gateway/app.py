@@ -131,7 +131,9 @@ def create(
     )
     every = [*operations.routes(), *contract.routes(), *admin.routes()]
     own_port = config.server.admin_listen is not None
-    lifespan = _lifespan(config, dispatcher, forwarders, store=store, clock=clock, tracing=tracing, chores=chores)
+    lifespan = _lifespan(
+        config, dispatcher, forwarders, store=store, clock=clock, tracing=tracing, chores=chores
+    )
     return Gateway(
         app=front(ingest, site(operations.probes() if own_port else every, lifespan=lifespan)),
         admin_app=site(every) if own_port else None,
