@@ -15,10 +15,10 @@ from starlette.types import ASGIApp
 
 from gateway import contract
 from gateway.admin import Admin
-from gateway.clock import UNSOUND_MS, Clock
-from gateway.config import Config, Retention, Source
+from gateway.chores import prune, survey, warn, watch_event_loop
+from gateway.clock import Clock
+from gateway.config import Config, Source
 from gateway.dispatch import Dispatcher
-from gateway.errors import StoreUnavailable
 from gateway.forward import Forwarder
 from gateway.ingest import Ingest
 from gateway.lane import Lane
@@ -32,17 +32,12 @@ from gateway.site import Lifespan, front, site
 from gateway.store import Store
 from gateway.tracing import Tracing
 from gateway.tracing.context import passed_on
-from gateway.verify import NoVerifier
 
 STOP_GRACE_SECONDS = 6.0
 """For attempts under way at a stop: with the requests' two before, within the ten that container runtimes give."""
 TRACES_GRACE_SECONDS = 1.0
 """Then for the spans that wait."""
-LAG_PERIOD_SECONDS = 0.5
 EVENT_ID_CHANCE_BYTES = 10
-PRUNE_PERIOD_SECONDS = 60.0
-PRUNE_PAUSE_SECONDS = 0.01
-PRUNE_STEP = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +120,9 @@ def create(
     )
     chores = (
         replayer.run,
-        lambda: _watch_event_loop(metrics),
-        lambda: _survey(store, forwarders),
-        lambda: _prune(store, config.store.retention, clock=clock),
+        lambda: watch_event_loop(metrics),
+        lambda: survey(store, forwarders),
+        lambda: prune(store, config.store.retention, clock=clock),
     )
     every = [*operations.routes(), *contract.routes(), *admin.routes()]
     own_port = config.server.admin_listen is not None
@@ -187,7 +182,7 @@ def _lifespan(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        _warn(config, now=clock.wall_ms() // 1000)
+        warn(config, now=clock.wall_ms() // 1000)
         dispatcher.start()
         running = [asyncio.create_task(chore()) for chore in chores]
         yield
@@ -216,45 +211,3 @@ class EventIds:
             self._chance = secrets.token_bytes(EVENT_ID_CHANCE_BYTES * 200)
         mine, self._chance = self._chance[:EVENT_ID_CHANCE_BYTES], self._chance[EVENT_ID_CHANCE_BYTES:]
         return EventId(f"evt_{now:012x}{mine.hex()}")
-
-
-def _warn(config: Config, *, now: int) -> None:
-    """`now` in Unix seconds."""
-    for source in config.sources:
-        if isinstance(source.verifier, NoVerifier):
-            emit("source.unverified", level=logging.WARNING, source=source.name)
-        elif not any(secret.counts(now) for secret in source.secrets):
-            emit("source.without_secret", level=logging.WARNING, source=source.name)
-    if not config.destinations:
-        emit("destinations.none", level=logging.WARNING)
-
-
-async def _survey(store: Store, forwarders: Mapping[DestinationName, Forwarder]) -> None:
-    """Warns of what a start finds that will not deliver. It is no reason not to start."""
-    for name, forwarder in forwarders.items():
-        if why := await forwarder.address_refusal():
-            emit("destination.address_refused", level=logging.WARNING, destination=name, error=why)
-    for (destination, state), number in (await store.stats()).deliveries.items():
-        if state == "pending" and number and destination not in forwarders:
-            emit("destination.unknown", level=logging.WARNING, destination=destination, pending=number)
-
-
-async def _watch_event_loop(metrics: Metrics) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        expected = loop.time() + LAG_PERIOD_SECONDS
-        await asyncio.sleep(LAG_PERIOD_SECONDS)
-        metrics.event_loop_lags.append(max(0.0, loop.time() - expected))
-
-
-async def _prune(store: Store, retention: Retention, *, clock: Clock) -> None:
-    while True:
-        gone = 0
-        try:
-            if abs(clock.moved_ms()) <= UNSOUND_MS:  # else what is not yet past would be gone for good
-                gone = await store.prune(retention, now=clock.now_ms(), limit=PRUNE_STEP)
-        except StoreUnavailable as error:
-            emit("store.unavailable", level=logging.ERROR, error=str(error))
-        except Exception as error:  # noqa: BLE001 - a fault here must not end this for good
-            emit("prune.failed", level=logging.ERROR, error=repr(error))
-        await asyncio.sleep(PRUNE_PAUSE_SECONDS if gone else PRUNE_PERIOD_SECONDS)
