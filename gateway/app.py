@@ -32,6 +32,7 @@ from gateway.problem import problem
 from gateway.replay import Choice, Replayer
 from gateway.route import Router
 from gateway.store import Store
+from gateway.turnstile import Turnstile
 from gateway.verify import NoVerifier
 
 Lifespan = Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]
@@ -40,6 +41,10 @@ STOP_GRACE_SECONDS = 6.0
 """For attempts under way at a stop: with the requests' two before, within the ten that container runtimes give."""
 LAG_PERIOD_SECONDS = 0.5
 EVENT_ID_CHANCE_BYTES = 10
+STRANGERS_PER_SECOND = 200.0
+"""Answered that they are not authentic, or their handshake, before one has to wait for that."""
+OTHERS_PER_SECOND = 100.0
+"""Answered requests that are no webhooks, likewise: /metrics costs several times what a webhook does."""
 PRUNE_PERIOD_SECONDS = 60.0
 PRUNE_PAUSE_SECONDS = 0.01
 PRUNE_STEP = 20
@@ -99,6 +104,7 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
         new_event_id=EventIds(),
         max_body_bytes=config.server.max_body_bytes,
         trusted_proxies=config.server.trusted_proxies,
+        strangers=Turnstile(per_second=STRANGERS_PER_SECOND),
     )
     operations = Operations(store=store, metrics=metrics, clock=clock, destinations=tuple(forwarders))
     admin = Admin(
@@ -125,11 +131,21 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
         lifespan=_lifespan(config, dispatcher, forwarders, store=store, clock=clock, chores=chores),
     )
     others.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
-    return Gateway(_front(ingest, others), others.routes, sources, forwarders, admin)
+    return Gateway(
+        _front(ingest, others, turnstile=Turnstile(per_second=OTHERS_PER_SECOND)),
+        others.routes,
+        sources,
+        forwarders,
+        admin,
+    )
 
 
-def _front(ingest: Ingest, others: Starlette) -> ASGIApp:
-    """Webhooks go straight to `ingest`: the way through Starlette's routing costs more than their verification."""
+def _front(ingest: Ingest, others: Starlette, *, turnstile: Turnstile) -> ASGIApp:
+    """Webhooks go straight to `ingest`: the way through Starlette's routing costs more than their verification.
+
+    Everything else takes turns, so that nobody can have so much of it made that webhooks wait. Whether the process lives is
+    answered at once: it costs nothing, and whoever is kept waiting for it restarts the gateway.
+    """
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -137,6 +153,8 @@ def _front(ingest: Ingest, others: Starlette) -> ASGIApp:
             return
         is_webhook = scope["path"].startswith(PATH)
         try:
+            if not is_webhook and scope["path"] != "/healthz":
+                await turnstile.wait()
             await (ingest if is_webhook else others)(scope, receive, send)
         except asyncio.CancelledError:  # the grace time of a stop is over
             with contextlib.suppress(RuntimeError):  # its answer has begun

@@ -1,7 +1,9 @@
 """Serves an application on one socket until a signal ends it."""
 
+import resource
 import signal
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -9,21 +11,32 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.crowd import Crowd
 from gateway.errors import CannotListen
+from gateway.limits import Limits
 from gateway.log import emit
-from gateway.protocol import Limits, Protocol
+from gateway.metrics import Metrics
+from gateway.protocol import Protocol
+from gateway.refusals import Refusals
 
 GRACEFUL_SECONDS = 2
+OWN_FILES = 100
+"""What the process has open besides connections: its store, log and event loop, backups, names that are looked up."""
 
 
 class Server(uvicorn.Server):
-    """Says where it listens once it does."""
+    """Says where it listens once it does, and for how many."""
+
+    def __init__(self, config: uvicorn.Config, *, max_connections: int) -> None:
+        super().__init__(config)
+        self._max_connections = max_connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:
             host, port, *_ = sockets[0].getsockname()
-            emit("server.listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            emit("server.listening", url=url, max_connections=self._max_connections)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -49,11 +62,31 @@ def _listener(family: int, kind: int, protocol: int, _: str, address: Any) -> so
     return listener
 
 
-def settings(app: ASGIApp, *, limits: Limits) -> uvicorn.Config:
+def room(wanted: int, *, others: int) -> int:
+    """How many connections may stand: those wanted, or what the system's bound on open files leaves.
+
+    Without a bound of our own the system's would refuse new connections, the store's files and destinations alike. The
+    process's soft bound is raised as far as this needs and the hard one allows. `others`: connections to destinations.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    kept = OWN_FILES + others
+    possible = wanted + kept if hard == resource.RLIM_INFINITY else min(wanted + kept, hard)
+    if soft != resource.RLIM_INFINITY and soft < possible:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+    return max(1, possible - kept)
+
+
+def settings(app: ASGIApp, *, limits: Limits, max_connections: int, metrics: Metrics) -> uvicorn.Config:
     """How uvicorn serves `app`: on uvloop, speaking HTTP by the gateway's own `Protocol`."""
+    protocol = partial(
+        Protocol,
+        limits=limits,
+        crowd=Crowd(max_connections, metrics=metrics, monotonic=time.monotonic),
+        refusals=Refusals(metrics=metrics, monotonic=time.monotonic),
+    )
     return uvicorn.Config(
         app,
-        http=cast("type[Protocol]", partial(Protocol, limits=limits)),
+        http=cast("type[Protocol]", protocol),
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -65,9 +98,17 @@ def settings(app: ASGIApp, *, limits: Limits) -> uvicorn.Config:
     )
 
 
-def serve(app: ASGIApp, listener: socket.socket, *, on_hangup: Callable[[], None]) -> None:
+def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    max_connections: int,
+    metrics: Metrics,
+    on_hangup: Callable[[], None],
+) -> None:
     """Return after SIGTERM or SIGINT."""
     signal.signal(signal.SIGHUP, lambda *_: on_hangup())
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)  # uvicorn raises it again after its stop, which is then over
-    Server(settings(app, limits=Limits())).run(sockets=[listener])
+    served = settings(app, limits=Limits(), max_connections=max_connections, metrics=metrics)
+    Server(served, max_connections=max_connections).run(sockets=[listener])

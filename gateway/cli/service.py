@@ -43,7 +43,14 @@ def serve(options: argparse.Namespace) -> int:
         else:
             emit("config.reloaded")
 
-    server.serve(created.app, listener, on_hangup=reload)
+    destinations = sum(destination.max_in_flight for destination in config.destinations)
+    server.serve(
+        created.app,
+        listener,
+        max_connections=server.room(config.server.max_connections, others=destinations),
+        metrics=metrics,
+        on_hangup=reload,
+    )
     return 0
 
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gateway.protocol import Limits
+from gateway.limits import Limits
 from tests.support.accepting import accepting
 from tests.support.gateway_app import MAX_BODY_BYTES, signed
 from tests.support.gateway_server import serving
