@@ -95,6 +95,7 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
     router = Router(config.destinations)
     choice = Choice(router, forwarders)
     replayer = Replayer(store=store, choice=choice, wake=dispatcher.wake, clock=clock)
+    spared = config.server.max_connections // 4
     ingest = Ingest(
         sources,
         accepts=dispatcher,
@@ -104,7 +105,7 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
         new_event_id=EventIds(),
         max_body_bytes=config.server.max_body_bytes,
         trusted_proxies=config.server.trusted_proxies,
-        strangers=Turnstile(per_second=STRANGERS_PER_SECOND),
+        strangers=Turnstile(per_second=STRANGERS_PER_SECOND, most_waiting=spared),
     )
     operations = Operations(store=store, metrics=metrics, clock=clock, destinations=tuple(forwarders))
     admin = Admin(
@@ -132,7 +133,7 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
     )
     others.router.redirect_slashes = False  # a redirect would be built from whatever Host the sender names
     return Gateway(
-        _front(ingest, others, turnstile=Turnstile(per_second=OTHERS_PER_SECOND)),
+        _front(ingest, others, turnstile=Turnstile(per_second=OTHERS_PER_SECOND, most_waiting=spared)),
         others.routes,
         sources,
         forwarders,

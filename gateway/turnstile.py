@@ -9,13 +9,19 @@ LONGEST_SECONDS = 0.5
 
 
 class Turnstile:
-    """For work that anybody may ask for. The wait is that of the one who asked: what came over the same connection
-    before is answered, and a proxy that has something honest to send takes another, or waits no longer than this.
+    """For work that anybody may ask for: a second's worth of it at once, more of it evenly.
+
+    Only who asked is kept waiting, by the answer to that: no address and no connection is blamed, which others may share.
     """
 
-    def __init__(self, *, per_second: float, longest_seconds: float = LONGEST_SECONDS) -> None:
+    def __init__(
+        self, *, per_second: float, most_waiting: int, longest_seconds: float = LONGEST_SECONDS
+    ) -> None:
+        """`most_waiting`: so many connections can be spared for it; beyond that nobody waits."""
         self._gap_seconds = 1 / per_second
+        self._most_waiting = most_waiting
         self._longest_seconds = longest_seconds
+        self._waiting = 0
         self._last = 0.0
         """When the last one that came has its turn."""
 
@@ -25,8 +31,14 @@ class Turnstile:
         return max(0.0, self._last - now)
 
     async def wait(self) -> None:
-        if seconds := self.seconds(asyncio.get_running_loop().time()):
+        seconds = self.seconds(asyncio.get_running_loop().time())
+        if not seconds or self._waiting >= self._most_waiting:
+            return
+        self._waiting += 1
+        try:
             await asyncio.sleep(seconds)
+        finally:
+            self._waiting -= 1
 
     def before(self, answer: ASGIApp) -> ASGIApp:
         """`answer`, when its turn comes."""

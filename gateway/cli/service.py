@@ -1,6 +1,7 @@
 """serve · check · backup: the only place that picks a store."""
 
 import argparse
+import dataclasses
 import logging
 import os
 
@@ -8,7 +9,7 @@ import gateway
 from gateway import app, connect, server
 from gateway.cli.output import shown_time
 from gateway.clock import SystemClock
-from gateway.config import load
+from gateway.config import Config, load
 from gateway.errors import ConfigError
 from gateway.log import emit, set_up
 from gateway.metrics import Metrics
@@ -16,7 +17,7 @@ from gateway.store.sqlite import SqliteStore, file, sqlite_path
 
 
 def serve(options: argparse.Namespace) -> int:
-    config = load(options.config, environ=os.environ)
+    config = _within_room(load(options.config, environ=os.environ))
     set_up(level=config.server.log_level)
     clock, metrics = SystemClock(), Metrics(version=gateway.__version__)
     listener = server.bind(config.server.host, config.server.port)
@@ -43,11 +44,10 @@ def serve(options: argparse.Namespace) -> int:
         else:
             emit("config.reloaded")
 
-    destinations = sum(destination.max_in_flight for destination in config.destinations)
     server.serve(
         created.app,
         listener,
-        max_connections=server.room(config.server.max_connections, others=destinations),
+        max_connections=config.server.max_connections,
         metrics=metrics,
         on_hangup=reload,
     )
@@ -71,6 +71,13 @@ def check(options: argparse.Namespace) -> int:
     sources, destinations = len(config.sources), len(config.destinations)
     print(f"The configuration is sound: {_count(sources, 'source')}, {_count(destinations, 'destination')}.")
     return 0
+
+
+def _within_room(config: Config) -> Config:
+    """With no more connections than this process may have files for."""
+    others = sum(destination.max_in_flight for destination in config.destinations)
+    most = server.room(config.server.max_connections, others=others)
+    return dataclasses.replace(config, server=dataclasses.replace(config.server, max_connections=most))
 
 
 def _count(number: int, noun: str) -> str:

@@ -33,7 +33,13 @@ class Accepting:
 
 @contextmanager
 def accepting(
-    folder: Path, text: str = SOURCES, *, clock: Clock | None = None, limits: Limits | None = None
+    folder: Path,
+    text: str = SOURCES,
+    *,
+    clock: Clock | None = None,
+    limits: Limits | None = None,
+    max_connections: int = 1000,
+    strangers: Turnstile | None = None,
 ) -> Iterator[Accepting]:
     """Nothing is dispatched."""
     config, metrics = configuration(text, folder), Metrics(version="test")
@@ -47,7 +53,7 @@ def accepting(
         new_event_id=lambda _: EventId(fresh_id()),
         trusted_proxies=(),
         max_body_bytes=config.server.max_body_bytes,
-        strangers=Turnstile(per_second=200),
+        strangers=strangers or Turnstile(per_second=1000, most_waiting=max_connections),
     )
 
     @asynccontextmanager
@@ -56,5 +62,5 @@ def accepting(
         await store.close()
 
     app = Starlette(routes=[Route("/webhooks/{source:path}", ingest)], lifespan=lifespan)
-    with serving(app, limits=limits or Limits(), metrics=metrics) as server:
+    with serving(app, limits=limits or Limits(), metrics=metrics, max_connections=max_connections) as server:
         yield Accepting(server.port, folder / "gateway.db", metrics)
