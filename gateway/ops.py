@@ -1,6 +1,7 @@
 """/healthz, /readyz, /metrics and the contract."""
 
 import asyncio
+import functools
 import json
 from collections.abc import Sequence
 from importlib.resources import files
@@ -79,4 +80,9 @@ class Operations:
         return Response(self._contract, media_type="application/yaml")
 
     async def openapi_json(self, _: Request) -> Response:
-        return Response(json.dumps(yaml.safe_load(self._contract)), media_type="application/json")
+        return Response(self._contract_json, media_type="application/json")
+
+    @functools.cached_property
+    def _contract_json(self) -> str:
+        """Made once: to make it for everybody who asks would keep webhooks waiting."""
+        return json.dumps(yaml.safe_load(self._contract))

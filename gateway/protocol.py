@@ -111,7 +111,10 @@ class Protocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's closes at once
         """Whether the connection stays open: whoever has sent all that it wants may end its side, and is still answered."""
-        return not (self._in_head or self._in_body or self._refusing or self._nothing_is_due())
+        if self._in_head or self._in_body or self._refusing or self._nothing_is_due():
+            return False
+        self.cycle.keep_alive = False  # no request can follow
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._crowd.leave(self)

@@ -3,7 +3,7 @@
 import asyncio
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -106,11 +106,16 @@ class Attack:
             for number in range(connections):
                 standing.create_task(self._drip(start, delay=ramp * number / connections))
 
-    def suffered(self) -> Suffered:
-        return Suffered(self._sent, self._sent / self._seconds, sum(peer.is_open for peer in self._peers))
+    async def end(self) -> Suffered:
+        standing = [peer for peer in self._peers if peer.is_open]
+        for peer in standing:
+            peer.transport.abort()
+        while any(peer.is_open for peer in standing):
+            await asyncio.sleep(0)
+        return Suffered(self._sent, self._sent / self._seconds, len(standing))
 
     async def _send(self, make: Callable[[int], bytes], *, delay: float, every: float, fresh: bool) -> None:
-        await asyncio.sleep(delay)
+        await asyncio.sleep(min(delay, self._seconds))
         due, peer = time.monotonic(), None
         while (now := time.monotonic()) < self._end:
             peer = peer if peer is not None and peer.is_open and not fresh else await self._another(peer)
@@ -133,7 +138,7 @@ class Attack:
             peer.transport.write(start)
             self._sent += 1
             while peer.is_open and time.monotonic() < self._end:
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(min(1.0, self._end - time.monotonic()))
                 peer.transport.write(b"x" if start else b"")
 
     async def _another(self, last: Peer | None) -> Peer | None:
@@ -151,19 +156,18 @@ class Attack:
 
 
 def flood(*, port: int, request: str, seconds: float, **how: Any) -> dict[str, float]:
-    async def run() -> Suffered:
-        attack = Attack(port, seconds=seconds)
-        await attack.flood(REQUESTS[request], **how)
-        return attack.suffered()
-
-    return asdict(uvloop.run(run()))
+    return _run(port, seconds, lambda attack: attack.flood(REQUESTS[request], **how))
 
 
 def stand(*, port: int, start: str, seconds: float, **how: Any) -> dict[str, float]:
+    return _run(port, seconds, lambda attack: attack.stand(SLOW[start], **how))
+
+
+def _run(port: int, seconds: float, act: Callable[[Attack], Awaitable[None]]) -> dict[str, float]:
     async def run() -> Suffered:
         attack = Attack(port, seconds=seconds)
-        await attack.stand(SLOW[start], **how)
-        return attack.suffered()
+        await act(attack)
+        return await attack.end()
 
     return asdict(uvloop.run(run()))
 

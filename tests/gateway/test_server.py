@@ -413,6 +413,17 @@ def test_a_refusal_waits_for_the_answers_before_it():
         assert answer.index(b"first") < answer.index(b"second") < answer.index(b"problem")
 
 
+def test_whoever_has_ended_its_side_is_answered_and_not_waited_for():
+    with application() as (served, made), connect(served.port) as connection:
+        connection.sendall(one("/gated"))
+        connection.shutdown(socket.SHUT_WR)
+        eventually(lambda: any(one.cycle and not one.cycle.keep_alive for one in served.connections))
+        made.gate.set()
+        answer = everything(connection)
+        assert statuses(answer) == [200]
+        assert b"connection: close" in answer
+
+
 def test_a_broken_body_is_refused_and_not_given_to_the_application():
     with application(Limits()) as (served, made):
         chunked = b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nno\r\n"
