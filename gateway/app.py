@@ -144,8 +144,8 @@ def create(config: Config, *, store: Store, clock: Clock, metrics: Metrics) -> G
 def _front(ingest: Ingest, others: Starlette, *, turnstile: Turnstile) -> ASGIApp:
     """Webhooks go straight to `ingest`: the way through Starlette's routing costs more than their verification.
 
-    Everything else takes turns, so that nobody can have so much of it made that webhooks wait. Whether the process lives is
-    answered at once: it costs nothing, and whoever is kept waiting for it restarts the gateway.
+    Everything else takes turns, so that nobody has so much of it made that webhooks wait. Whether the process lives is
+    answered at once: whoever is kept waiting for that restarts the gateway.
     """
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,8 +13,8 @@ from tests.bench.result import Claim, Figure, Panel, distribution, quantile
 
 ROUNDS = 2
 PER_SECOND = 200
-SECONDS = 2.0
-QUIET_SECONDS = 1.0
+SECONDS = 1.6
+QUIET_SECONDS = 0.8
 SETTLE_SECONDS = 0.3
 BODY_BYTES = 1024
 MOST_RATIO = 2.0
