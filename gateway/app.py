@@ -42,9 +42,8 @@ STOP_GRACE_SECONDS = 6.0
 LAG_PERIOD_SECONDS = 0.5
 EVENT_ID_CHANCE_BYTES = 10
 STRANGERS_PER_SECOND = 200.0
-"""Answered that they are not authentic, or their handshake, before one has to wait for that."""
 OTHERS_PER_SECOND = 100.0
-"""Answered requests that are no webhooks, likewise: /metrics costs several times what a webhook does."""
+"""Answers to webhooks that are not authentic and to handshakes, and to all that is no webhook, before one has to wait."""
 PRUNE_PERIOD_SECONDS = 60.0
 PRUNE_PAUSE_SECONDS = 0.01
 PRUNE_STEP = 20

@@ -55,6 +55,14 @@ def test_an_honest_producer_is_served_while_many_connections_stand(gateway, star
     eventually(lambda: gateway.count("gateway_connections") < 10)
 
 
+@pytest.mark.parametrize(("request_name", "most"), [("bad signature", 400), ("no such path", 250)])
+def test_a_flood_over_kept_connections_is_answered_at_a_pace(gateway, request_name, most):
+    """A second's worth at once, half a second's of the pace, and one each that is still to be answered."""
+    how = {"rate": 0.0, "connections": 64, "fresh": False}
+    came = flood(port=gateway.port, request=request_name, seconds=0.5, **how)
+    assert came["requests"] <= most
+
+
 def test_a_flood_costs_no_more_log_lines_than_ten_a_second(tmp_path, caplog):
     how = {"rate": 0.0, "connections": 16, "fresh": False}
     with accepting(tmp_path) as gateway:
