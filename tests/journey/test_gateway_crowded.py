@@ -24,8 +24,6 @@ def test_a_crowd_takes_no_files_from_the_store_the_destinations_or_an_honest_pro
                 here.send(5, name=f"job-{number}")
         eventually(lambda: here.gateway.metric("gateway_connections") <= 40)
         assert here.gateway.metric("gateway_connections_dropped_total") > 2 * FILES
-        dropped = here.gateway.lines("connection.dropped")
-        assert 0 < len(dropped) < FILES
-        assert sum(line.get("suppressed", 0) for line in dropped) > 0
+        assert 0 < len(here.gateway.lines("connection.dropped")) < FILES
         account = here.close_account()
     assert (account.faults, account.lost) == ([], [])
