@@ -32,12 +32,16 @@ from gateway.site import Lifespan, front, site
 from gateway.store import Store
 from gateway.tracing import Tracing
 from gateway.tracing.context import passed_on
+from gateway.turnstile import Turnstile
 
 STOP_GRACE_SECONDS = 6.0
 """For attempts under way at a stop: with the requests' two before, within the ten that container runtimes give."""
 TRACES_GRACE_SECONDS = 1.0
 """Then for the spans that wait."""
 EVENT_ID_CHANCE_BYTES = 10
+STRANGERS_PER_SECOND = 200.0
+OTHERS_PER_SECOND = 100.0
+"""Answers to webhooks that are not authentic and to handshakes, and to all that is no webhook, before one has to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ def create(
     router = Router(config.destinations)
     choice = Choice(router, forwarders)
     replayer = Replayer(store=store, choice=choice, wake=dispatcher.wake, clock=clock)
+    spared = config.server.max_connections // 4
     ingest = Ingest(
         sources,
         accepts=dispatcher,
@@ -104,6 +109,7 @@ def create(
         max_body_bytes=config.server.max_body_bytes,
         trusted_proxies=config.server.trusted_proxies,
         tracing=tracing,
+        strangers=Turnstile(per_second=STRANGERS_PER_SECOND, most_waiting=spared),
     )
     operations = Operations(store=store, metrics=metrics, clock=clock, destinations=tuple(forwarders))
     admin = Admin(
@@ -129,8 +135,9 @@ def create(
     lifespan = _lifespan(
         config, dispatcher, forwarders, store=store, clock=clock, tracing=tracing, chores=chores
     )
+    others = site(operations.probes() if own_port else every, lifespan=lifespan)
     return Gateway(
-        app=front(ingest, site(operations.probes() if own_port else every, lifespan=lifespan)),
+        app=front(ingest, others, turnstile=Turnstile(per_second=OTHERS_PER_SECOND, most_waiting=spared)),
         admin_app=site(every) if own_port else None,
         routes=every,
         sources=sources,

@@ -15,7 +15,7 @@ from gateway.clock import Clock
 from gateway.config import Networks, Source
 from gateway.door import Door
 from gateway.errors import StoreUnavailable
-from gateway.log import emit
+from gateway.log import Alike, emit
 from gateway.metrics import UNKNOWN, Metrics, Series
 from gateway.model import (
     Accepted,
@@ -31,6 +31,7 @@ from gateway.patience import Patience
 from gateway.reading import Reading
 from gateway.route import Router
 from gateway.tracing import Tracing
+from gateway.turnstile import Turnstile
 from gateway.verify import Verifier
 from gateway.verify.handshake import Reply
 
@@ -38,6 +39,9 @@ PATH = "/webhooks/"
 """What follows it is the name of a source."""
 ANSWER_SECONDS = 1.0
 """Producers give an answer between one and a few seconds; after this they are asked to come again."""
+
+AUTHENTIC = ("rate_limited", "unavailable")
+"""Reasons to refuse what is no stranger's."""
 
 
 class Accepts(Protocol):
@@ -60,6 +64,7 @@ class Ingest:
         new_event_id: Callable[[int], EventId],
         max_body_bytes: int,
         trusted_proxies: Networks,
+        strangers: Turnstile,
         tracing: Tracing | None = None,
     ) -> None:
         self._sources = sources
@@ -76,6 +81,8 @@ class Ingest:
         self._tracing = tracing
         self._door = Door(trusted_proxies=trusted_proxies, clock=clock)
         self._patience = Patience(ANSWER_SECONDS)
+        self._strangers = strangers
+        self._lines = Alike(clock.monotonic)
         self._buckets = {
             name: Bucket(source.rate_per_second, kept_seconds=1, level=max(1.0, source.rate_per_second))
             for name, source in sources.items()
@@ -173,8 +180,8 @@ class Ingest:
         if isinstance(reply, Rejected):
             return self._refuse(source, reply)
         self._webhooks[source, "handshake"].inc()
-        emit("handshake.answered", source=source)
-        return shaken(reply)
+        self._lines.emit("handshake.answered", level=logging.INFO, alike=source, source=source)
+        return self._strangers.before(shaken(reply))
 
     def _try_shadows(self, source: Source, received: Webhook, verified: VerifiedWebhook) -> None:
         """Counts what secrets and a scheme that are only tried would have done with it."""
@@ -256,16 +263,18 @@ class Ingest:
     def _refuse(self, source: str, rejected: Rejected, event: Event | None = None) -> ASGIApp:
         self._webhooks[source, "rejected"].inc()
         self._rejected[source, rejected.reason].inc()
-        emit(
+        self._lines.emit(
             "webhook.rejected",
             level=logging.WARNING,
+            alike=f"{source} {rejected.reason}",
             source=source,
             reason=rejected.reason,
             detail=rejected.detail,
         )
         if self._tracing is not None:
             self._tracing.refused(source, rejected, event)
-        return refusal(rejected)
+        answer = refusal(rejected)
+        return answer if rejected.reason in AUTHENTIC else self._strangers.before(answer)
 
 
 def _without_credential(shadow: Verifier, verified: VerifiedWebhook) -> VerifiedWebhook:

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -13,6 +14,7 @@ LOGGER = logging.getLogger("gateway")
 MAX_PENDING = 256
 """Lines that may wait for the end of the event loop's turn."""
 to_json = json.JSONEncoder(default=str).encode
+ALIKE_PER_SECOND = 10
 quoted = json.encoder.encode_basestring_ascii
 """A text as JSON. An encoder is made anew for every call of `to_json`; most of what lines say needs none."""
 
@@ -36,6 +38,30 @@ def emit(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
     """`event` is a noun and what happened to it, such as `webhook.accepted`; `fields` say to which one."""
     if LOGGER.isEnabledFor(level):
         LOGGER.handle(Line(event, level, fields))
+
+
+class Alike:
+    """Lines that anybody can cause: of those alike a few a second are written, and the next one says how many were not.
+
+    Else whoever floods the gateway fills its disk.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._seen: dict[tuple[str, str], tuple[int, int, int]] = {}
+        """The second, how many were written in it, and how many were left out since the last one that was."""
+
+    def emit(self, event: str, *, level: int, alike: str, **fields: Any) -> None:
+        """`alike` says which lines of this event are; there must not be many such words."""
+        now = int(self._monotonic())
+        second, written, suppressed = self._seen.get((event, alike), (now, 0, 0))
+        if second != now:
+            written = 0
+        if written >= ALIKE_PER_SECOND:
+            self._seen[event, alike] = now, written, suppressed + 1
+            return
+        self._seen[event, alike] = now, written + 1, 0
+        emit(event, level=level, **fields, **({"suppressed": suppressed} if suppressed else {}))
 
 
 def set_up(*, level: str, stream: TextIO = sys.stderr) -> None:

@@ -62,6 +62,16 @@ class Metrics:
             ["source", "reason"],
             registry=registry,
         )
+        self.refused = Counter(
+            "gateway_requests_refused",
+            "Requests refused before anything looked at them, by the status they were answered with.",
+            ["status"],
+            registry=registry,
+        )
+        self.connections = Gauge("gateway_connections", "Connections that stand.", registry=registry)
+        self.connections_dropped = Counter(
+            "gateway_connections_dropped", "Connections closed to make room for others.", registry=registry
+        )
         self.accept_duration = Histogram(
             "gateway_accept_duration_seconds",
             "From a request's arrival to its answer, of stored webhooks and duplicates.",

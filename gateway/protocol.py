@@ -5,36 +5,18 @@ requests before it, and the connection ends with it.
 """
 
 import asyncio
-import logging
 from collections import deque
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gateway.crowd import Crowd
 from gateway.framing import MALFORMED, Refused, check_framing
-from gateway.log import emit
+from gateway.limits import Limits
 from gateway.problem import problem
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one request, and of the patience with its sender."""
-
-    head_bytes: int = 65_536
-    """Of request line and headers together; also what may come between two pieces of a body without being body."""
-    headers: int = 100
-    url_bytes: int = 8192
-    head_seconds: float = 10.0
-    """From a request's first byte to the end of its headers, and how long a new connection may say nothing."""
-    body_seconds: float = 10.0
-    """From the end of the headers to the end of the body, however steadily it drips."""
-    linger_seconds: float = 1.0
-    """How long what still comes is thrown away after a last answer: a reset at once could take the answer along."""
-    stall_seconds: float = 30.0
-    """How long an answer waits for a peer that does not read it."""
+from gateway.refusals import Refusals
 
 
 class Backpressure(FlowControl):
@@ -82,9 +64,11 @@ class Exit:
 
 
 class Protocol(HttpToolsProtocol):
-    def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limits: Limits, crowd: Crowd, refusals: Refusals, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limits = limits
+        self._crowd = crowd
+        self._refusals = refusals
         self.leaving = False
         self._refusing = False
         self._in_head = False
@@ -106,6 +90,7 @@ class Protocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(
             self._limits.head_seconds, self.timeout_keep_alive_handler
         )
+        self._crowd.enter(self)
 
     def data_received(self, data: bytes) -> None:
         if self._refusing or self.leaving:
@@ -126,9 +111,13 @@ class Protocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's closes at once
         """Whether the connection stays open: whoever has sent all that it wants may end its side, and is still answered."""
-        return not (self._in_head or self._in_body or self._refusing or self._nothing_is_due())
+        if self._in_head or self._in_body or self._refusing or self._nothing_is_due():
+            return False
+        self.cycle.keep_alive = False  # no request can follow
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._crowd.leave(self)
         self.leaving = True
         self._unset_keepalive_if_required()
         self._unset_deadline()
@@ -160,6 +149,16 @@ class Protocol(HttpToolsProtocol):
             self._exits.append(self.loop.call_later(self._limits.linger_seconds, self._socket.close))
         else:
             self._socket.close()
+
+    def has_asked(self) -> bool:
+        return self.cycle is not None
+
+    def patience_ends(self) -> float | None:
+        timers = [self.timeout_keep_alive_task, self._deadline, self._stalled, *self._exits]
+        return min((timer.when() for timer in timers if timer is not None), default=None)
+
+    def drop(self) -> None:
+        self._socket.abort()
 
     # What the parser says
 
@@ -236,7 +235,7 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, refused: Refused) -> None:
         """Queues the answer behind those that are due before it, and reads nothing more."""
-        emit("request.refused", level=logging.WARNING, status=refused.status, detail=refused.detail)
+        self._refusals.note(refused)
         self._refusing = True
         self._unset_deadline()
         broken = self.cycle if self._in_body else None

@@ -2,8 +2,10 @@
 
 import asyncio
 import copy
+import resource
 import signal
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,11 +14,17 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.crowd import Crowd
 from gateway.errors import CannotListen
+from gateway.limits import Limits
 from gateway.log import emit
-from gateway.protocol import Limits, Protocol
+from gateway.metrics import Metrics
+from gateway.protocol import Protocol
+from gateway.refusals import Refusals
 
 GRACEFUL_SECONDS = 2
+OWN_FILES = 100
+"""What the process has open besides connections: its store, log and event loop, backups, names that are looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +34,27 @@ class AdminPort:
 
 
 class Server(uvicorn.Server):
-    """Says where it listens once it does, at both ports where there are two."""
+    """Says where it listens once it does, at both ports where there are two, and for how many."""
 
-    def __init__(self, config: uvicorn.Config, *, admin: AdminPort | None = None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, max_connections: int, admin: AdminPort | None = None
+    ) -> None:
         super().__init__(config)
+        self._max_connections = max_connections
         self._admin = admin
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.started or not sockets:
             return
-        if self._admin is None:
-            emit("server.listening", url=_url(sockets[0]))
-        else:
+        admin: dict[str, Any] = {}
+        if self._admin is not None:
             await self._open(self._admin)
-            emit("server.listening", url=_url(sockets[0]), admin_url=_url(self._admin.listener))
+            admin = {"admin_url": _url(self._admin.listener)}
+        emit("server.listening", url=_url(sockets[0]), **admin, max_connections=self._max_connections)
 
     async def _open(self, admin: AdminPort) -> None:
-        """Its connections count among those of the first port, so that a stop waits for all of them alike."""
+        """Its connections count among those of the first port, so that one bound holds for both, and a stop waits for all."""
         config = copy.copy(self.config)
         config.loaded_app = admin.app
 
@@ -84,11 +95,31 @@ def _listener(family: int, kind: int, protocol: int, _: str, address: Any) -> so
     return listener
 
 
-def settings(app: ASGIApp, *, limits: Limits) -> uvicorn.Config:
+def room(wanted: int, *, others: int) -> int:
+    """How many connections may stand: those wanted, or what the system's bound on open files leaves.
+
+    Without a bound of our own the system's would refuse new connections, the store's files and destinations alike. The
+    process's soft bound is raised as far as this needs and the hard one allows. `others`: connections to destinations.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    kept = OWN_FILES + others
+    possible = wanted + kept if hard == resource.RLIM_INFINITY else min(wanted + kept, hard)
+    if soft != resource.RLIM_INFINITY and soft < possible:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+    return max(1, possible - kept)
+
+
+def settings(app: ASGIApp, *, limits: Limits, max_connections: int, metrics: Metrics) -> uvicorn.Config:
     """How uvicorn serves `app`: on uvloop, speaking HTTP by the gateway's own `Protocol`."""
+    protocol = partial(
+        Protocol,
+        limits=limits,
+        crowd=Crowd(max_connections, metrics=metrics, monotonic=time.monotonic),
+        refusals=Refusals(metrics=metrics, monotonic=time.monotonic),
+    )
     return uvicorn.Config(
         app,
-        http=cast("type[Protocol]", partial(Protocol, limits=limits)),
+        http=cast("type[Protocol]", protocol),
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -101,10 +132,17 @@ def settings(app: ASGIApp, *, limits: Limits) -> uvicorn.Config:
 
 
 def serve(
-    app: ASGIApp, listener: socket.socket, *, on_hangup: Callable[[], None], admin: AdminPort | None = None
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    max_connections: int,
+    metrics: Metrics,
+    on_hangup: Callable[[], None],
+    admin: AdminPort | None = None,
 ) -> None:
     """Return after SIGTERM or SIGINT."""
     signal.signal(signal.SIGHUP, lambda *_: on_hangup())
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)  # uvicorn raises it again after its stop, which is then over
-    Server(settings(app, limits=Limits()), admin=admin).run(sockets=[listener])
+    served = settings(app, limits=Limits(), max_connections=max_connections, metrics=metrics)
+    Server(served, max_connections=max_connections, admin=admin).run(sockets=[listener])

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.ingest import PATH
 from gateway.log import emit
 from gateway.problem import problem
+from gateway.turnstile import Turnstile
 
 Lifespan = Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]
 
@@ -32,8 +33,12 @@ def site(routes: Iterable[BaseRoute], *, lifespan: Lifespan | None = None) -> St
     return application
 
 
-def front(webhooks: ASGIApp, others: Starlette) -> ASGIApp:
-    """Webhooks go straight to their application: the way through Starlette's routing costs more than their verification."""
+def front(webhooks: ASGIApp, others: Starlette, *, turnstile: Turnstile) -> ASGIApp:
+    """Webhooks go straight to their application: the way through Starlette's routing costs more than their verification.
+
+    Everything else takes turns, so that nobody has so much of it made that webhooks wait. Whether the process lives is
+    answered at once: whoever is kept waiting for that restarts the gateway.
+    """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,6 +46,8 @@ def front(webhooks: ASGIApp, others: Starlette) -> ASGIApp:
             return
         is_webhook = scope["path"].startswith(PATH)
         try:
+            if not is_webhook and scope["path"] != "/healthz":
+                await turnstile.wait()
             await (webhooks if is_webhook else others)(scope, receive, send)
         except asyncio.CancelledError:  # the grace time of a stop is over
             with contextlib.suppress(RuntimeError):  # its answer has begun

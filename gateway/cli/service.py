@@ -1,6 +1,7 @@
 """serve · check · backup: the only place that picks a store."""
 
 import argparse
+import dataclasses
 import logging
 import os
 import socket
@@ -23,7 +24,7 @@ system call. With Python's own 5 ms a webhook that meets a batch takes three tim
 
 
 def serve(options: argparse.Namespace) -> int:
-    config = load(options.config, environ=os.environ)
+    config = _within_room(load(options.config, environ=os.environ))
     set_up(level=config.server.log_level)
     clock, metrics = SystemClock(), Metrics(version=gateway.__version__)
     tracing = _tracing(config, clock=clock)
@@ -54,7 +55,14 @@ def serve(options: argparse.Namespace) -> int:
     admin = (
         server.AdminPort(created.admin_app, admin_listener) if created.admin_app and admin_listener else None
     )
-    server.serve(created.app, listener, on_hangup=reload, admin=admin)
+    server.serve(
+        created.app,
+        listener,
+        admin=admin,
+        max_connections=config.server.max_connections,
+        metrics=metrics,
+        on_hangup=reload,
+    )
     return 0
 
 
@@ -99,6 +107,13 @@ def check(options: argparse.Namespace) -> int:
     sources, destinations = len(config.sources), len(config.destinations)
     print(f"The configuration is sound: {_count(sources, 'source')}, {_count(destinations, 'destination')}.")
     return 0
+
+
+def _within_room(config: Config) -> Config:
+    """With no more connections than this process may have files for."""
+    others = sum(destination.max_in_flight for destination in config.destinations)
+    most = server.room(config.server.max_connections, others=others)
+    return dataclasses.replace(config, server=dataclasses.replace(config.server, max_connections=most))
 
 
 def _count(number: int, noun: str) -> str:

@@ -137,6 +137,7 @@ def _server(table: Reader, *, environ: Mapping[str, str]) -> Server:
         host=server.text("host", defaults.host),
         port=server.integer("port", defaults.port, least=0, most=65_535),
         max_body_bytes=server.integer("max_body_bytes", defaults.max_body_bytes, least=1, most=2**30),
+        max_connections=server.integer("max_connections", defaults.max_connections, least=1, most=1_000_000),
         admin_token=_admin_token(server, environ=environ),
         admin_listen=_admin_listen(server),
         trusted_proxies=read_networks(server, "trusted_proxies"),

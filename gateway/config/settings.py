@@ -22,6 +22,8 @@ class Server:
     """0 takes a free one, which the log names. Default 8080."""
     max_body_bytes: int = 1_048_576
     """A longer body is answered 413, before it is in memory. Default 1 MiB."""
+    max_connections: int = 10_000
+    """Open at once; one more takes the place of one that is silent. Fewer where the system allows fewer open files. Default 10,000."""
     admin_token: str | None = field(default=None, repr=False)
     """The bearer token of /v1. Unset: every call there is answered 403, from loopback too. Default unset."""
     admin_listen: tuple[str, int] | None = None

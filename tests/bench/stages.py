@@ -18,10 +18,10 @@ from gateway.clock import SystemClock
 from gateway.config import Destination, load
 from gateway.forward import Forwarder
 from gateway.lane import Lane
+from gateway.limits import Limits
 from gateway.log import set_up
 from gateway.metrics import Metrics
 from gateway.model import Accepted, Claim, Delivered, Event, Outcome, Webhook
-from gateway.protocol import Limits
 from gateway.server import settings
 from gateway.store import Claimed, Finished, Standing
 from tests.bench.load import body, headers, key, signed_request
@@ -163,7 +163,7 @@ def serving() -> Turn:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"{}"})
 
-    config = settings(answer, limits=Limits())
+    config = settings(answer, limits=Limits(), max_connections=1000, metrics=Metrics(version="bench"))
     config.load()
     wires = []
     for _ in range(TOGETHER):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.bench.__main__ import DOCS, FIGURES
 from tests.bench.chart import svg
+from tests.bench.figures import hostile
 from tests.bench.place import Place, Scale
 from tests.bench.processes import Processes
 from tests.bench.report import pages, table, write
@@ -19,13 +20,24 @@ CORRECTNESS = {"repeated or out of order", "lost or out of order", "dead letters
 """What holds however small the run and however slow the machine."""
 
 
-@pytest.mark.parametrize("name", ["sustained", "backlog", "outage", "processor", "queue", "speech"])
+@pytest.mark.parametrize(
+    "name", ["sustained", "backlog", "outage", "processor", "queue", "speech", "hostile"]
+)
 def test_a_bench_runs_and_nothing_is_lost_repeated_or_out_of_order(name: str, tmp_path: Path) -> None:
     with Processes() as processes:
         figure = FIGURES[name](Place(tmp_path, processes, TINY))
     assert [claim for claim in figure.claims if claim.text in CORRECTNESS and not claim.met] == []
     assert all(len(row) == len(figure.columns) for row in figure.rows)
     assert all(math.isfinite(cell) for row in figure.rows for cell in row if not isinstance(cell, str))
+
+
+def test_the_claim_of_the_hostile_figure_sees_one_attack_that_is_felt_and_forgives_full_speed() -> None:
+    calm = hostile.Suffered(took_ms=[1.0] * 100, cpu=[0.2])
+    under = dict.fromkeys(hostile.ATTACKS, calm)
+    felt = hostile.Suffered(took_ms=[1.0] * 98 + [2.1] * 2, cpu=[0.2])
+    for name, attack in hostile.ATTACKS.items():
+        (claim,) = hostile.figure(calm, {**under, name: felt}).claims
+        assert claim.met is not attack.is_bounded
 
 
 def test_the_page_and_its_plots_are_what_the_measured_figures_say() -> None:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.ingest import ANSWER_SECONDS
-from gateway.protocol import Limits
+from gateway.limits import Limits
 from tests.support.accepting import accepting
 from tests.support.clock import ManualClock
 from tests.support.gateway_app import (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.log import LOGGER, MAX_PENDING, emit, set_up
+from gateway.log import ALIKE_PER_SECOND, LOGGER, MAX_PENDING, Alike, emit, set_up
 
 
 class Terminal(io.StringIO):
@@ -213,3 +213,23 @@ def test_a_line_that_cannot_be_made_takes_no_other_along(capsys):
     (line,) = logged(act).splitlines()
     assert json.loads(line)["event"] == "thing.happened"
     assert "no number" in capsys.readouterr().err
+
+
+def refuse(lines, *alike):
+    for one in alike:
+        lines.emit("thing.refused", level=logging.WARNING, alike=one, reason=one)
+
+
+def test_of_like_lines_a_few_a_second_are_written_and_the_next_one_says_how_many_were_not():
+    now = 100.0
+
+    def flood():
+        nonlocal now
+        lines = Alike(lambda: now)
+        refuse(lines, *["a"] * (ALIKE_PER_SECOND + 500), "b")
+        now = 101.0
+        refuse(lines, "a", "a", "b")
+
+    said = [json.loads(line) for line in logged(flood).splitlines()]
+    assert [one["reason"] for one in said] == ["a"] * ALIKE_PER_SECOND + ["b", "a", "a", "b"]
+    assert [one.get("suppressed") for one in said] == [None] * (ALIKE_PER_SECOND + 1) + [500, None, None]

@@ -18,6 +18,7 @@ from tests.support.gateway_app import (
 from tests.support.waiting import eventually
 
 METRICS = {
+    "gateway_connections", "gateway_connections_dropped_total", "gateway_requests_refused_total",
     "gateway_webhooks_total", "gateway_webhooks_rejected_total", "gateway_accept_duration_seconds",
     "gateway_delivery_attempts_total", "gateway_delivery_attempt_duration_seconds", "gateway_delivery_latency_seconds",
     "gateway_deliveries", "gateway_deliveries_dead_total", "gateway_retries_total",

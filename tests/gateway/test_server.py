@@ -19,7 +19,8 @@ from starlette.routing import Route
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gateway.protocol import Limits
+from gateway.limits import Limits
+from gateway.metrics import Metrics
 from tests.support.accepting import accepting
 from tests.support.gateway_app import MAX_BODY_BYTES, signed
 from tests.support.gateway_server import serving
@@ -63,7 +64,7 @@ class Application:
 
 
 @contextmanager
-def application(limits=LIMITS):
+def application(limits=LIMITS, *, metrics=None):
     made = Application()
 
     @asynccontextmanager
@@ -74,7 +75,7 @@ def application(limits=LIMITS):
         Route(f"/{name}", getattr(made, name), methods=["GET", "POST"])
         for name in ("echo", "gated", "deaf", "large")
     ]
-    with serving(Starlette(routes=routes, lifespan=lifespan), limits=limits) as served:
+    with serving(Starlette(routes=routes, lifespan=lifespan), limits=limits, metrics=metrics) as served:
         yield served, made
         made.gate.set()
 
@@ -222,6 +223,21 @@ def test_a_refusal_is_logged_without_what_was_sent(patient_port, caplog):
         (["Host: x", " folded: x"], 400),
         (["Content-Length: 2"], 400),
         (["Host: x", "Host: y"], 400),
+        (["Host: x", "Transfer-Encoding: chunked, chunked"], 400),
+        (["Host: x", "Transfer-Encoding: xchunked"], 501),
+        (["Host: x", "Transfer-Encoding: chunked;q=1"], 501),
+        (["Host: x", "Transfer-Encoding: \x0bchunked"], 400),
+        (["Host: x", "Transfer-Encoding:"], 400),
+        (["Host: x", "Transfer-Encoding:\r\n chunked"], 400),
+        (["Host: x", "Content-Length: 2,"], 400),
+        (["Host: x", "Content-Length : 2"], 400),
+        (["Host : x", "Content-Length: 2"], 400),
+        (["Host: x\nContent-Length: 2"], 400),
+        (["Host: x", "X: a\r\n b"], 400),
+        (["Host: x", "a name: x"], 400),
+        (["Host: x", ": no name"], 400),
+        (["Host: x", "no colon"], 400),
+        (["Host: x", "X: a\x7fb"], 400),
     ],
 )
 def test_a_request_whose_end_or_host_is_not_certain_is_refused(patient_port, headers, status):
@@ -238,11 +254,50 @@ def test_a_request_whose_end_or_host_is_not_certain_is_refused(patient_port, hea
         b"GET http:// HTTP/1.1\r\nHost: x\r\n\r\n",
         b"CONNECT host:80 HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /echo HTTP/1.1\nHost: x\nContent-Length: 2\n\nab",
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\nab",
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\rab",
+        b"GET /ec\x00ho HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /echo x HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET\t/echo\tHTTP/1.1\r\nHost: x\r\n\r\n",
+        b" GET /echo HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"get /echo HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"A" * 70_000 + b" /echo HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /echo HTTP/1.10\r\nHost: x\r\n\r\n",
+        b"GET http://other:99999/echo HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
 def test_what_is_no_request_is_refused_with_a_problem(patient_port, data):
     answer = exchange(patient_port, data)
     assert (statuses(answer), problem(answer)["status"]) == ([400], 400)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"-1\r\nab", b"0x2\r\nab", b"f" * 17 + b"\r\nab", b"2 \r\nab", b" 2\r\nab", b"2\nab", b"2\r\nab\n", b"\r\n",
+        b"2;a\nb\r\nab", b"2\r\nabcd\r\n", b"2\r\nab\r\n0\n\n", b"0\r\nContent-Length: 5\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_a_body_whose_end_is_not_certain_is_refused_and_nothing_after_it_is_a_request(chunks):
+    head = b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with application(Limits()) as (served, made):
+        answer = exchange(served.port, head + chunks + b"\r\n0\r\n\r\n" + LAST)
+        assert (statuses(answer), problem(answer)["status"]) == ([400], 400)
+        assert (made.served, made.disconnected) == (1, 1)
+
+
+def test_a_refusal_is_counted_by_its_status():
+    metrics = Metrics(version="test")
+    with application(Limits(), metrics=metrics) as (served, _):
+        exchange(served.port, b"nonsense\r\n\r\n")
+        exchange(served.port, GET + b"X: a\r\n" * 100 + b"\r\n")
+        exchange(served.port, b"nonsense\r\n\r\n")
+    count = metrics.registry.get_sample_value
+    counted = {
+        status: count("gateway_requests_refused_total", {"status": status}) for status in ("400", "431")
+    }
+    assert counted == {"400": 2, "431": 1}
 
 
 @pytest.mark.parametrize("line", [b"GET /echo", b"GET /echo HTTP/0.9", b"GET /echo HTTP/2.0"])
@@ -356,6 +411,17 @@ def test_a_refusal_waits_for_the_answers_before_it():
         answer = everything(connection)
         assert statuses(answer) == [200, 200, 400]
         assert answer.index(b"first") < answer.index(b"second") < answer.index(b"problem")
+
+
+def test_whoever_has_ended_its_side_is_answered_and_not_waited_for():
+    with application() as (served, made), connect(served.port) as connection:
+        connection.sendall(one("/gated"))
+        connection.shutdown(socket.SHUT_WR)
+        eventually(lambda: any(one.cycle and not one.cycle.keep_alive for one in served.connections))
+        made.gate.set()
+        answer = everything(connection)
+        assert statuses(answer) == [200]
+        assert b"connection: close" in answer
 
 
 def test_a_broken_body_is_refused_and_not_given_to_the_application():

@@ -10,10 +10,11 @@ from starlette.routing import Route
 
 from gateway.clock import Clock, SystemClock
 from gateway.ingest import Ingest
+from gateway.limits import Limits
 from gateway.metrics import Metrics
 from gateway.model import EventId
-from gateway.protocol import Limits
 from gateway.route import Router
+from gateway.turnstile import Turnstile
 from tests.support.gateway_app import SOURCES, configuration, fresh_id, open_store
 from tests.support.gateway_server import serving
 
@@ -32,7 +33,13 @@ class Accepting:
 
 @contextmanager
 def accepting(
-    folder: Path, text: str = SOURCES, *, clock: Clock | None = None, limits: Limits | None = None
+    folder: Path,
+    text: str = SOURCES,
+    *,
+    clock: Clock | None = None,
+    limits: Limits | None = None,
+    max_connections: int = 1000,
+    strangers: Turnstile | None = None,
 ) -> Iterator[Accepting]:
     """Nothing is dispatched."""
     config, metrics = configuration(text, folder), Metrics(version="test")
@@ -46,6 +53,7 @@ def accepting(
         new_event_id=lambda _: EventId(fresh_id()),
         trusted_proxies=(),
         max_body_bytes=config.server.max_body_bytes,
+        strangers=strangers or Turnstile(per_second=1000, most_waiting=max_connections),
     )
 
     @asynccontextmanager
@@ -54,5 +62,5 @@ def accepting(
         await store.close()
 
     app = Starlette(routes=[Route("/webhooks/{source:path}", ingest)], lifespan=lifespan)
-    with serving(app, limits=limits or Limits()) as server:
+    with serving(app, limits=limits or Limits(), metrics=metrics, max_connections=max_connections) as server:
         yield Accepting(server.port, folder / "gateway.db", metrics)

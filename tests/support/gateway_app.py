@@ -18,8 +18,8 @@ import httpx
 from gateway import app
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config, load
+from gateway.limits import Limits
 from gateway.metrics import Metrics
-from gateway.protocol import Limits
 from gateway.store.sqlite import SqliteStore
 from gateway.tracing.otlp import OtlpTracing
 from tests.support.gateway_server import serving
@@ -140,7 +140,10 @@ def running_gateway(
     )
     store = open_store(config, folder / "gateway.db", metrics, clock=clock)
     created = app.create(config, store=store, clock=clock, metrics=metrics, tracing=tracing)
-    with serving(created.app, limits=Limits()) as served, httpx.Client(trust_env=False, timeout=20) as client:
+    with (
+        serving(created.app, limits=Limits(), metrics=metrics) as served,
+        httpx.Client(trust_env=False, timeout=20) as client,
+    ):
         url = f"http://127.0.0.1:{served.port}"
         yield Running(url, folder / "gateway.db", metrics, client, created)
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
-from gateway.protocol import Limits, Protocol
+from gateway.limits import Limits
+from gateway.metrics import Metrics
+from gateway.protocol import Protocol
 from gateway.server import AdminPort, Server, bind, settings
 from tests.support.waiting import eventually
 
@@ -26,9 +28,18 @@ class Serving:
 
 
 @contextmanager
-def serving(app: ASGIApp, *, limits: Limits, admin: AdminPort | None = None) -> Iterator[Serving]:
+def serving(
+    app: ASGIApp,
+    *,
+    limits: Limits,
+    metrics: Metrics | None = None,
+    max_connections: int = 1000,
+    admin: AdminPort | None = None,
+) -> Iterator[Serving]:
     listener, ports = bind("127.0.0.1", 0), 1 if admin is None else 2
-    server = Server(settings(app, limits=limits), admin=admin)
+    metrics = metrics or Metrics(version="test")
+    served = settings(app, limits=limits, max_connections=max_connections, metrics=metrics)
+    server = Server(served, max_connections=max_connections, admin=admin)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

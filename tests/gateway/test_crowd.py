@@ -1,0 +1,146 @@
+"""Which connections go where there are too many, and that honest producers are served all the while."""
+
+import resource
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from socket import create_connection
+
+import pytest
+
+from gateway.crowd import Crowd
+from gateway.limits import Limits
+from gateway.metrics import Metrics
+from gateway.server import OWN_FILES, room
+from tests.support.accepting import accepting
+from tests.support.gateway_app import signed
+from tests.support.waiting import eventually
+
+MOST = 20
+
+
+@dataclass(eq=False)
+class Guest:
+    name: str
+    asked: bool = False
+    end: float | None = 10.0
+    gone: list[str] = field(default_factory=list)
+
+    def has_asked(self):
+        return self.asked
+
+    def patience_ends(self):
+        return self.end
+
+    def drop(self):
+        self.gone.append(self.name)
+
+
+@pytest.fixture
+def metrics():
+    return Metrics(version="test")
+
+
+def who_goes(metrics, guests, *, most):
+    """The names of those that are dropped while these come, in that order."""
+    gone, crowd = [], Crowd(most, metrics=metrics, monotonic=lambda: 0.0)
+    for guest in guests:
+        guest.gone = gone
+        crowd.enter(guest)
+    return gone
+
+
+def test_nobody_goes_while_there_is_room(metrics):
+    assert who_goes(metrics, [Guest(str(n)) for n in range(5)], most=5) == []
+
+
+def test_those_that_never_asked_go_first_and_the_oldest_of_them(metrics):
+    guests = [Guest("served", asked=True, end=1.0), *(Guest(f"silent {n}") for n in range(4))]
+    assert who_goes(metrics, guests, most=3) == ["silent 0", "silent 1"]
+
+
+def test_where_all_have_asked_the_one_whose_patience_ends_first_goes(metrics):
+    guests = [Guest(str(end), asked=True, end=end) for end in (7.0, None, 3.0, 5.0)]
+    assert who_goes(metrics, [*guests, Guest("new")], most=4) == ["3.0"]
+
+
+def test_where_all_are_at_work_the_new_one_goes(metrics):
+    busy = [Guest(str(n), asked=True, end=None) for n in range(3)]
+    assert who_goes(metrics, [*busy, Guest("new")], most=3) == ["new"]
+
+
+def test_who_left_by_itself_makes_room(metrics):
+    crowd, first, gone = Crowd(1, metrics=metrics, monotonic=lambda: 0.0), Guest("first"), []
+    crowd.enter(first)
+    crowd.leave(first)
+    crowd.enter(Guest("second", gone=gone))
+    assert (first.gone, gone) == ([], [])
+    assert metrics.registry.get_sample_value("gateway_connections") == 1
+    assert metrics.registry.get_sample_value("gateway_connections_dropped_total") == 0
+
+
+def webhook(body=b"{}"):
+    lines = "".join(f"{name}: {value}\r\n" for name, value in signed(body).items())
+    return (
+        f"POST /webhooks/producer HTTP/1.1\r\nhost: x\r\n{lines}content-length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
+
+
+def post(connection):
+    connection.sendall(webhook())
+    return connection.recv(65_536)[:12]
+
+
+STALLED = {
+    "silent": b"",
+    "in the head": b"POST /webhooks/producer HTTP/1.1\r\nhost: x\r\n",
+    "in the body": webhook(b"{}")[:-1],
+    "answered": b"GET /webhooks/nobody HTTP/1.1\r\nhost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("said", STALLED.values(), ids=STALLED)
+def test_an_honest_producer_is_served_however_many_connections_stall(tmp_path, said):
+    limits = Limits(head_seconds=60, body_seconds=60)
+    with accepting(tmp_path, limits=limits, max_connections=MOST) as gateway, ExitStack() as opened:
+
+        def connect():
+            return opened.enter_context(closing(create_connection(("127.0.0.1", gateway.port), timeout=10)))
+
+        for _ in range(4 * MOST):
+            connect().sendall(said)
+        assert [post(connect()) for _ in range(3)] == [b"HTTP/1.1 200"] * 3
+        eventually(lambda: gateway.metrics.registry.get_sample_value("gateway_connections") <= MOST)
+        assert gateway.metrics.registry.get_sample_value("gateway_connections_dropped_total") >= 3 * MOST
+
+
+def test_a_kept_connection_outlives_a_flood_of_silent_ones(tmp_path):
+    with accepting(tmp_path, max_connections=MOST) as gateway, ExitStack() as opened:
+        kept = opened.enter_context(closing(create_connection(("127.0.0.1", gateway.port), timeout=10)))
+        for _ in range(5):
+            assert post(kept) == b"HTTP/1.1 200"
+            for _ in range(MOST):
+                opened.enter_context(closing(create_connection(("127.0.0.1", gateway.port), timeout=10)))
+
+
+@pytest.fixture
+def files():
+    """Sets this process's bounds on open files; they are put back at the end."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_the_bound_on_open_files_is_raised_as_far_as_is_needed_and_no_further(files):
+    files(500)
+    assert room(700, others=50) == 700
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 700 + 50 + OWN_FILES
+    files(900)
+    assert room(700, others=50) == 700
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 900
+
+
+@pytest.mark.usefixtures("files")
+def test_there_is_no_more_room_than_the_system_allows_files():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert room(hard + 1, others=50) == hard - 50 - OWN_FILES

@@ -1,0 +1,71 @@
+"""An honest producer is served while attacks go on; how fast, `make bench BENCH=hostile` says."""
+
+import threading
+
+import pytest
+
+from tests.bench.attack import REQUESTS, SLOW, flood, stand
+from tests.support.accepting import accepting
+from tests.support.gateway_app import running_gateway
+from tests.support.waiting import eventually
+
+SECONDS = 0.2
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    with running_gateway(tmp_path_factory.mktemp("hostile")) as running:
+        yield running
+
+
+def during(attack, act):
+    """What the attack came to. `act` is done while it goes on, as often as that lasts."""
+    came = []
+    thread = threading.Thread(target=lambda: came.append(attack()))
+    thread.start()
+    while thread.is_alive():
+        act()
+    thread.join()
+    return came[0]
+
+
+def serves(gateway):
+    answer = gateway.post()
+    assert (answer.status_code, answer.json()["status"]) == (200, "unrouted")
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["kept", "fresh"])
+@pytest.mark.parametrize("request_name", REQUESTS)
+def test_an_honest_producer_is_served_during_a_flood(gateway, request_name, fresh):
+    how = {"rate": 0.0, "connections": 16, "fresh": fresh}
+    came = during(
+        lambda: flood(port=gateway.port, request=request_name, seconds=SECONDS, **how),
+        lambda: serves(gateway),
+    )
+    assert came["requests"] >= 16
+
+
+@pytest.mark.parametrize("start", SLOW)
+def test_an_honest_producer_is_served_while_many_connections_stand(gateway, start):
+    how = {"connections": 100, "ramp": 0.0}
+    came = during(
+        lambda: stand(port=gateway.port, start=start, seconds=SECONDS, **how), lambda: serves(gateway)
+    )
+    assert came["standing"] > 0
+    eventually(lambda: gateway.count("gateway_connections") < 10)
+
+
+@pytest.mark.parametrize(("request_name", "most"), [("bad signature", 400), ("no such path", 250)])
+def test_a_flood_over_kept_connections_is_answered_at_a_pace(gateway, request_name, most):
+    """A second's worth at once, half a second's of the pace, and one each that is still to be answered."""
+    how = {"rate": 0.0, "connections": 64, "fresh": False}
+    came = flood(port=gateway.port, request=request_name, seconds=0.5, **how)
+    assert came["requests"] <= most
+
+
+def test_a_flood_costs_no_more_log_lines_than_ten_a_second(tmp_path, caplog):
+    how = {"rate": 0.0, "connections": 16, "fresh": False}
+    with accepting(tmp_path) as gateway:
+        came = flood(port=gateway.port, request="bad signature", seconds=SECONDS, **how)
+    lines = [one for one in caplog.records if one.getMessage() == "webhook.rejected"]
+    assert 10 <= len(lines) < came["requests"] / 2
