@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 
 from gateway.config import Source
+from gateway.framing import RefusedStatus
 from gateway.model import DeadReason, DestinationName, OutcomeKind, RejectionReason
 from gateway.store import Standing, Stats
 
@@ -155,6 +156,8 @@ class Metrics:
         for reason in UNKNOWN_REASONS:
             self.rejected.labels(UNKNOWN, reason)
         self.webhooks.labels(UNKNOWN, "rejected")
+        for status in get_args(RefusedStatus):
+            self.refused.labels(str(status))
         for source in sources:
             self._expect_source(source)
         for destination in destinations:
