@@ -37,6 +37,23 @@ def test_every_seed_is_accepted():
     assert target.accepted == len(target.seeds())
 
 
+def test_what_the_same_secret_made_for_another_is_no_forgery():
+    """The fuzzer changes the number of the verifier too."""
+    known = all_known()
+    target = Target(known)
+    by_name = {one.name: number for number, one in enumerate(known)}
+    other = known[by_name["sw-17-utf8-body"]]
+    twins = [
+        one
+        for one in known
+        if one.now == other.now
+        and isinstance(other.verifier.verify(one.request, now=other.now), VerifiedWebhook)
+    ]
+    assert {one.request.body for one in twins} > {other.request.body}
+    for one in twins:
+        target(written(by_name[other.name], one.request))
+
+
 def test_any_bytes_are_a_request():
     target, chance = Target(all_known()), random.Random(1)
     for seed in target.seeds():
