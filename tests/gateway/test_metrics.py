@@ -14,6 +14,7 @@ from gateway.metrics import LAG_LOOKS, Metrics
 from gateway.model import Dead, DestinationName
 from gateway.store.sqlite import SqliteStore
 from tests.support.gateway_app import SECRET, SOURCES, configuration, gateway_without_server, running_gateway
+from tests.support.process import ROOT
 from tests.support.store import A, accept, claim, event, fill, open_store, outcome
 
 TWO_SECRETS = """
@@ -25,6 +26,7 @@ secrets = ["{secret}", "{secret}", {{ value = "{secret}", shadow = true }}]
 preset = "github"
 secrets = ["made-up"]
 """
+OTHER = "whsec_b3RoZXIgc2VjcmV0IG9mIHRlc3RzIG9mIHRoaXM="
 DESTINATION = '[[destinations]]\nname = "app"\nurl = "https://app.example/in"\n'
 HELD_BY_THE_STORE = {
     "gateway_deliveries",
@@ -93,6 +95,15 @@ async def test_what_can_happen_is_there_at_0_before_it_happens(tmp_path):
     assert set(attempts.values()) == {0}
 
 
+def test_every_status_that_a_connection_is_refused_with_is_told_of_from_the_start():
+    code = "".join((ROOT / f"gateway/{name}.py").read_text() for name in ("framing", "protocol"))
+    metrics = Metrics(version="0")
+    metrics.expect([], [])
+    found = samples(metrics.exposition(None, destinations=[], now=0).decode())
+    refused = {status for (status,) in series(found, "gateway_requests_refused_total")}
+    assert refused == set(re.findall(r"Refused\((\d+)", code))
+
+
 async def test_nothing_that_happens_makes_a_label_that_was_not_there(tmp_path):
     text = SOURCES + TWO_SECRETS.format(secret=SECRET) + DESTINATION
     with running_gateway(tmp_path, text) as gateway:
@@ -131,6 +142,30 @@ async def test_a_secret_that_a_reload_brings_is_there_at_0(tmp_path):
     labels = {"source": "rotating", "secret": "2"}
     assert metrics.registry.get_sample_value("gateway_secret_used_total", labels) == 0
     await store.close()
+
+
+def test_a_secret_that_a_reload_takes_out_is_told_of_no_more_and_counts_anew_where_it_comes_back(tmp_path):
+    """Else it would stand still for ever, as one that nobody uses."""
+
+    def text(*secrets):
+        listed = ", ".join(f'"{secret}"' for secret in secrets)
+        return f'[[sources]]\nname = "producer"\npreset = "standard-webhooks"\nsecrets = [{listed}]\n'
+
+    with running_gateway(tmp_path, text(OTHER, SECRET)) as gateway:
+
+        def used():
+            found = samples(gateway.client.get(f"{gateway.url}/metrics").text)
+            return {
+                secret: number for (secret, _), number in series(found, "gateway_secret_used_total").items()
+            }
+
+        gateway.post()
+        assert used() == {"0": 0, "1": 1}
+        gateway.gateway.reload(configuration(text(SECRET), tmp_path))
+        assert used() == {"0": 0}
+        gateway.gateway.reload(configuration(text(OTHER, SECRET), tmp_path))
+        gateway.post()
+        assert used() == {"0": 0, "1": 1}
 
 
 async def test_while_the_store_is_away_what_is_counted_here_is_told_and_nothing_old_of_the_store(tmp_path):
