@@ -1,10 +1,14 @@
 """Where a request ends and whom it is for: what two readers could read in two ways is refused."""
 
+from typing import Literal
+
+RefusedStatus = Literal[400, 408, 414, 431, 501, 505]
+
 
 class Refused(Exception):
     """The request is none that can be handed on. The message is a sentence for whoever sent it."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: RefusedStatus, detail: str) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail

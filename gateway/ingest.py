@@ -145,18 +145,19 @@ class Ingest:
 
         The server gives it a time; after that it is as if the client had gone away.
         """
-        body = bytearray()
+        chunks: list[bytes] = []
+        size = 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return Rejected("too_slow", "the connection ended before the body was here")
             chunk: bytes = message.get("body", b"")
-            if len(body) + len(chunk) > self._max_body_bytes:
+            size += len(chunk)
+            if size > self._max_body_bytes:
                 return self._too_large()
-            if message.get("more_body", False):
-                body += chunk
-            else:
-                return bytes(body + chunk) if body else chunk
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
 
     def _is_too_large(self, announced: bytes) -> bool:
         return announced.isdigit() and (len(announced) > 18 or int(announced) > self._max_body_bytes)

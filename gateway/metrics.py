@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 
 from gateway.config import Source
+from gateway.framing import RefusedStatus
 from gateway.model import DeadReason, DestinationName, OutcomeKind, RejectionReason
 from gateway.store import Standing, Stats
 
@@ -30,8 +31,6 @@ SHADOW_OUTCOMES = ("match", "missing_header", "malformed", "bad_signature", "too
 UNKNOWN = "unknown"
 """The source of a request that names none there is."""
 UNKNOWN_REASONS = ("unknown_source", "unavailable")
-REFUSED_STATUSES = ("400", "408", "414", "431", "501", "505")
-"""Of what no application sees."""
 LAG_LOOKS = 120
 """Looks at the event loop that are remembered: a minute's, so that no scrape misses the worst."""
 
@@ -164,8 +163,8 @@ class Metrics:
         for reason in UNKNOWN_REASONS:
             self.rejected.labels(UNKNOWN, reason)
         self.webhooks.labels(UNKNOWN, "rejected")
-        for status in REFUSED_STATUSES:
-            self.refused.labels(status)
+        for status in get_args(RefusedStatus):
+            self.refused.labels(str(status))
         for source in sources:
             self._expect_source(source)
         for destination in destinations:

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.log import set_up
+from gateway.metrics import Metrics
 from gateway.server import bind, serve
 
 
@@ -23,4 +24,10 @@ async def readyz(_: Request) -> Response:
 if __name__ == "__main__":
     set_up(level="info")
     app = Starlette(routes=[Route("/webhooks/{source}", webhook, methods=["POST"]), Route("/readyz", readyz)])
-    serve(app, bind("127.0.0.1", int(sys.argv[1])), on_hangup=lambda: None)
+    serve(
+        app,
+        bind("127.0.0.1", int(sys.argv[1])),
+        max_connections=1000,
+        metrics=Metrics(version="bench"),
+        on_hangup=lambda: None,
+    )

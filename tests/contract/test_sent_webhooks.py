@@ -77,5 +77,6 @@ def test_a_jobs_events_are_as_the_transcriber_documents_them(tmp_path):
             "webhook-id": one.webhook_id,
             "webhook-timestamp": one.timestamp,
             "webhook-signature": one.signature,
+            "traceparent": one.traceparent,
         }
         fit(operation, components, headers)

@@ -14,7 +14,6 @@ from gateway.metrics import LAG_LOOKS, Metrics
 from gateway.model import Dead, DestinationName
 from gateway.store.sqlite import SqliteStore
 from tests.support.gateway_app import SECRET, SOURCES, configuration, gateway_without_server, running_gateway
-from tests.support.process import ROOT
 from tests.support.store import A, accept, claim, event, fill, open_store, outcome
 
 TWO_SECRETS = """
@@ -93,15 +92,6 @@ async def test_what_can_happen_is_there_at_0_before_it_happens(tmp_path):
         ("app", reason) for reason in ("dead_on", "horizon", "payload", "discarded")
     }
     assert set(attempts.values()) == {0}
-
-
-def test_every_status_that_a_connection_is_refused_with_is_told_of_from_the_start():
-    code = "".join((ROOT / f"gateway/{name}.py").read_text() for name in ("framing", "protocol"))
-    metrics = Metrics(version="0")
-    metrics.expect([], [])
-    found = samples(metrics.exposition(None, destinations=[], now=0).decode())
-    refused = {status for (status,) in series(found, "gateway_requests_refused_total")}
-    assert refused == set(re.findall(r"Refused\((\d+)", code))
 
 
 async def test_nothing_that_happens_makes_a_label_that_was_not_there(tmp_path):

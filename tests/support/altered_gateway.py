@@ -140,7 +140,7 @@ def serve(path: Path, alterations: Alterations) -> None:
     )
     mortal = cast(Store, MortalStore(store, alterations))
     created = app.create(config, store=mortal, clock=clock, metrics=metrics)
-    server.serve(created.app, listener, on_hangup=lambda: None)
+    server.serve(created.app, listener, max_connections=1000, metrics=metrics, on_hangup=lambda: None)
 
 
 def alter_sqlite(alterations: Alterations) -> None:
