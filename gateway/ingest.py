@@ -74,7 +74,7 @@ class Ingest:
         self._accept_duration = metrics.accept_duration
         self._webhooks = Series(metrics.webhooks)
         self._rejected = Series(metrics.rejected)
-        self._secret_used = Series(metrics.secret_used)
+        self._secret_used = metrics.secret_used
         self._shadows = Series(metrics.shadows)
         self._new_event_id = new_event_id
         self._max_body_bytes = max_body_bytes

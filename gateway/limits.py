@@ -1,11 +1,11 @@
-"""What is borne from one peer."""
+"""What is borne from one peer, and from all."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one request, and of the patience with its sender."""
+    """Bounds of one request, of the patience with its sender, and of all that arrive at once."""
 
     head_bytes: int = 65_536
     """Of request line and headers together; also what may come between two pieces of a body without being body."""
@@ -19,3 +19,5 @@ class Limits:
     """How long what still comes is thrown away after a last answer: a reset at once could take the answer along."""
     stall_seconds: float = 30.0
     """How long an answer waits for a peer that does not read it."""
+    arriving_bytes: int = 128 * 2**20
+    """Received of requests that are not here whole, on all connections together. It has to hold several whole bodies."""

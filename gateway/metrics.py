@@ -45,6 +45,11 @@ class Series(dict[tuple[str, ...], Counter]):
         child = self[labels] = self._counter.labels(*labels)
         return child
 
+    def forget(self, labels: tuple[str, ...]) -> None:
+        """Tells no more of it; it begins at 0 where it comes back."""
+        del self[labels]
+        self._counter.remove(*labels)
+
 
 class Metrics:
     def __init__(self, *, version: str) -> None:
@@ -79,11 +84,13 @@ class Metrics:
             buckets=FAST,
             registry=registry,
         )
-        self.secret_used = Counter(
-            "gateway_secret_used",
-            "Webhooks verified by a source's secret, by its index.",
-            ["source", "secret"],
-            registry=registry,
+        self.secret_used = Series(
+            Counter(
+                "gateway_secret_used",
+                "Webhooks verified by a source's secret, by its index.",
+                ["source", "secret"],
+                registry=registry,
+            )
         )
         self.shadows = Counter(
             "gateway_shadow_verifications",
@@ -173,15 +180,24 @@ class Metrics:
         for reason in get_args(RejectionReason):
             if reason != "unknown_source":
                 self.rejected.labels(source.name, reason)
+        if source.shadow is not None:
+            for outcome in SHADOW_OUTCOMES:
+                self.shadows.labels(source.name, "scheme", outcome)
+        self._expect_secrets(source)
+
+    def _expect_secrets(self, source: Source) -> None:
+        """Those alone: what a reload took out would stand still for ever, as one that nobody uses."""
+        used: set[tuple[str, ...]] = set()
         for index, secret in enumerate(source.secrets):
             if secret.shadow:
                 for outcome in ("match", "bad_signature"):
                     self.shadows.labels(source.name, f"secret {index}", outcome)
             else:
-                self.secret_used.labels(source.name, str(index))
-        if source.shadow is not None:
-            for outcome in SHADOW_OUTCOMES:
-                self.shadows.labels(source.name, "scheme", outcome)
+                used.add((source.name, str(index)))
+        for labels in used:
+            self.secret_used[labels]  # is made where it is missing
+        for labels in [one for one in self.secret_used if one[0] == source.name and one not in used]:
+            self.secret_used.forget(labels)
 
     def exposition(self, stats: Stats | None, *, destinations: Sequence[DestinationName], now: int) -> bytes:
         """Prometheus text. `now` in Unix ms. Without `stats` the store did not answer, and its figures are left out."""

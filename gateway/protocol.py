@@ -106,8 +106,8 @@ class Protocol(HttpToolsProtocol):
         except Refused as refused:
             self._refuse(refused)
         else:
-            if self._deadline is None and (self._in_head or self._in_body or self._unused_bytes):
-                self._set_deadline()
+            if self._in_head or self._in_body or self._unused_bytes:
+                self._wait_for_more(len(data))
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's closes at once
         """Whether the connection stays open: whoever has sent all that it wants may end its side, and is still answered."""
@@ -190,6 +190,7 @@ class Protocol(HttpToolsProtocol):
         if self._offered is not None:
             return
         super().on_message_complete()
+        self._crowd.release(self)
         self._in_body = False
         self._progress()
         self._unset_deadline()
@@ -213,6 +214,11 @@ class Protocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return b"".join([start, *lines, b"\r\n"])
+
+    def _wait_for_more(self, received_bytes: int) -> None:
+        if self._deadline is None:
+            self._set_deadline()
+        self._crowd.hold(self, received_bytes)
 
     def _progress(self) -> None:
         self._unused_bytes = 0

@@ -114,7 +114,9 @@ def settings(app: ASGIApp, *, limits: Limits, max_connections: int, metrics: Met
     protocol = partial(
         Protocol,
         limits=limits,
-        crowd=Crowd(max_connections, metrics=metrics, monotonic=time.monotonic),
+        crowd=Crowd(
+            max_connections, most_bytes=limits.arriving_bytes, metrics=metrics, monotonic=time.monotonic
+        ),
         refusals=Refusals(metrics=metrics, monotonic=time.monotonic),
     )
     return uvicorn.Config(
@@ -135,6 +137,7 @@ def serve(
     app: ASGIApp,
     listener: socket.socket,
     *,
+    limits: Limits,
     max_connections: int,
     metrics: Metrics,
     on_hangup: Callable[[], None],
@@ -144,5 +147,5 @@ def serve(
     signal.signal(signal.SIGHUP, lambda *_: on_hangup())
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)  # uvicorn raises it again after its stop, which is then over
-    served = settings(app, limits=Limits(), max_connections=max_connections, metrics=metrics)
+    served = settings(app, limits=limits, max_connections=max_connections, metrics=metrics)
     Server(served, max_connections=max_connections, admin=admin).run(sockets=[listener])

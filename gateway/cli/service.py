@@ -13,6 +13,7 @@ from gateway.cli.output import shown_time
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config, Server, load
 from gateway.errors import ConfigError
+from gateway.limits import Limits
 from gateway.log import emit, set_up
 from gateway.metrics import Metrics
 from gateway.store.sqlite import SqliteStore, file, sqlite_path
@@ -59,6 +60,7 @@ def serve(options: argparse.Namespace) -> int:
         created.app,
         listener,
         admin=admin,
+        limits=Limits(arriving_bytes=max(Limits().arriving_bytes, 4 * config.server.max_body_bytes)),
         max_connections=config.server.max_connections,
         metrics=metrics,
         on_hangup=reload,

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.limits import Limits
 from gateway.log import set_up
 from gateway.metrics import Metrics
 from gateway.server import bind, serve
@@ -27,6 +28,7 @@ if __name__ == "__main__":
     serve(
         app,
         bind("127.0.0.1", int(sys.argv[1])),
+        limits=Limits(),
         max_connections=1000,
         metrics=Metrics(version="bench"),
         on_hangup=lambda: None,

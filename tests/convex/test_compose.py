@@ -118,7 +118,7 @@ def test_what_is_built_is_a_target_with_its_port_and_its_volume(service: str) ->
     described = SERVICES[service]
     assert described["build"] == {"context": ".", "target": service}
     assert re.search(rf"^FROM runtime AS {service}$", DOCKERFILE, re.MULTILINE)
-    assert described["ports"] == [f"127.0.0.1:{exposed(service)}:{exposed(service)}"]
+    assert described["ports"][0] == f"127.0.0.1:{exposed(service)}:{exposed(service)}"
     assert described["volumes"] == [f"{service}:/data"]
     assert "\nVOLUME /data\n" in DOCKERFILE
     assert described["stop_grace_period"] == "15s"
@@ -165,6 +165,57 @@ def test_both_images_of_convex_are_the_same_release() -> None:
 def test_every_volume_is_declared() -> None:
     mounted = {name.split(":")[0] for service in SERVICES.values() for name in service.get("volumes", [])}
     assert {name for name in mounted if not name.startswith("./")} == set(COMPOSE["volumes"])
+
+
+def test_prometheus_asks_where_the_services_tell_of_themselves(environment_of: Environment) -> None:
+    server = gateway_configuration(None, environ=environment_of("gateway")).server
+    assert server.admin_listen is not None
+    where = {"gateway": server.admin_listen[1], "transcriber": exposed("transcriber")}
+    assert SERVICES["gateway"]["ports"][1] == f"127.0.0.1:{where['gateway']}:{where['gateway']}"
+    asked = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    assert {job["job_name"]: job["static_configs"] for job in asked} == {
+        name: [{"targets": [f"{name}:{port}"]}] for name, port in where.items()
+    }
+
+
+def test_every_file_that_is_mounted_is_there() -> None:
+    mounts = [
+        mount.split(":")
+        for service in SERVICES.values()
+        for mount in service.get("volumes", [])
+        if mount.startswith("./")
+    ]
+    assert len(mounts) == 3
+    for path, _, rights in mounts:
+        assert any(file.is_file() for file in (ROOT / path).rglob("*")), path
+        assert rights == "ro"
+
+
+def mounts_of(service: str) -> dict[str, Path]:
+    """Of this repository, by where it is in the container."""
+    mounts = [mount.split(":") for mount in SERVICES[service]["volumes"]]
+    return {inside: ROOT / path for path, inside, *_ in mounts if path.startswith("./")}
+
+
+def test_prometheus_reads_its_configuration_and_its_rules_from_what_is_mounted() -> None:
+    (config,) = [
+        Path(word.removeprefix("--config.file="))
+        for word in SERVICES["prometheus"]["command"]
+        if word.startswith("--config.file=")
+    ]
+    folder = mounts_of("prometheus")[str(config.parent)]
+    (pattern,) = yaml.safe_load((folder / config.name).read_text())["rule_files"]
+    assert [path.name for path in sorted(folder.glob(pattern))] == ["gateway.yml", "transcriber.yml"]
+
+
+def test_grafana_reads_its_dashboards_from_what_is_mounted_and_asks_prometheus() -> None:
+    folders = mounts_of("grafana")
+    provisioning = folders["/etc/grafana/provisioning"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards/dashboards.yml").read_text())["providers"]
+    assert list(folders[provider["options"]["path"]].glob("*.json"))
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
+    address = urlsplit(source["url"])
+    assert SERVICES[address.hostname]["ports"] == [f"127.0.0.1:{address.port}:{address.port}"]
 
 
 def test_every_secret_is_a_file_that_a_service_is_given_and_reads() -> None:

@@ -39,6 +39,11 @@ def exposed(service):
     return int(port)
 
 
+def ports(service):
+    """Of the container, by name."""
+    return {port["name"]: port["containerPort"] for port in container(service)["ports"]}
+
+
 @pytest.fixture
 def environment_of(tmp_path):
     """What the container gets, with the example's secrets in files."""
@@ -79,6 +84,7 @@ def test_the_gateway_takes_its_configuration_and_its_secrets(environment_of, tmp
     assert config.server.admin_token == secrets["admin_token"]
     assert destination.bearer_token == secrets["convex_webhook_key"]
     assert config.server.port == exposed("gateway")
+    assert config.server.admin_listen == ("0.0.0.0", ports("gateway")["admin"])
 
 
 def test_the_transcriber_takes_its_settings_and_sends_to_the_gateways_source(environment_of):
@@ -89,12 +95,19 @@ def test_the_transcriber_takes_its_settings_and_sends_to_the_gateways_source(env
     assert settings.api_key == the("Secret", "transcriber")["stringData"]["api_key"]
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_ports_are_those_of_the_image(service):
-    assert container(service)["ports"] == [{"name": "http", "containerPort": exposed(service)}]
+@pytest.mark.parametrize(("service", "scraped"), [("gateway", "admin"), ("transcriber", "http")])
+def test_ports_are_those_of_the_image_and_a_service_leads_to_no_other(service, scraped):
+    assert ports(service).keys() == {"http", scraped}
+    assert ports(service)["http"] == exposed(service)
     assert [port["targetPort"] for port in the("Service", service)["spec"]["ports"]] == ["http"]
     annotations = the("StatefulSet", service)["spec"]["template"]["metadata"]["annotations"]
-    assert annotations["prometheus.io/port"] == str(exposed(service))
+    assert annotations["prometheus.io/port"] == str(ports(service)[scraped])
+
+
+def test_the_gateways_admin_port_is_open_to_the_monitoring_alone():
+    rules = the("NetworkPolicy", "gateway")["spec"]["ingress"]
+    (admitted,) = [rule["from"] for rule in rules if {"protocol": "TCP", "port": "admin"} in rule["ports"]]
+    assert [one["namespaceSelector"]["matchExpressions"][0]["values"] for one in admitted] == [["monitoring"]]
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -5,7 +5,9 @@ import re
 import pytest
 import yaml
 
+from gateway.config import Destination, Server
 from gateway.config import load as gateway_configuration
+from gateway.server import OWN_FILES
 from tests.support.locks import ROOT
 from transcriber.settings import parse as transcriber_settings
 
@@ -94,6 +96,11 @@ def test_a_unit_writes_to_its_state_directory_alone(service):
 def test_a_memory_bound_is_that_of_compose(service):
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"][service]["mem_limit"]
     assert directives(service)["MemoryMax"] == [compose.upper()]
+
+
+def test_there_are_files_for_every_connection():
+    (files,) = map(int, directives("gateway")["LimitNOFILE"])
+    assert files > Server().max_connections + Destination(name="", url="").max_in_flight + OWN_FILES
 
 
 @pytest.mark.parametrize("service", SERVICES)

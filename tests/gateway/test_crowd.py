@@ -40,9 +40,13 @@ def metrics():
     return Metrics(version="test")
 
 
+def crowd_of(metrics, most, *, most_bytes=100):
+    return Crowd(most, most_bytes=most_bytes, metrics=metrics, monotonic=lambda: 0.0)
+
+
 def who_goes(metrics, guests, *, most):
     """The names of those that are dropped while these come, in that order."""
-    gone, crowd = [], Crowd(most, metrics=metrics, monotonic=lambda: 0.0)
+    gone, crowd = [], crowd_of(metrics, most)
     for guest in guests:
         guest.gone = gone
         crowd.enter(guest)
@@ -69,13 +73,34 @@ def test_where_all_are_at_work_the_new_one_goes(metrics):
 
 
 def test_who_left_by_itself_makes_room(metrics):
-    crowd, first, gone = Crowd(1, metrics=metrics, monotonic=lambda: 0.0), Guest("first"), []
+    crowd, first, gone = crowd_of(metrics, 1), Guest("first"), []
     crowd.enter(first)
     crowd.leave(first)
     crowd.enter(Guest("second", gone=gone))
     assert (first.gone, gone) == ([], [])
     assert metrics.registry.get_sample_value("gateway_connections") == 1
     assert metrics.registry.get_sample_value("gateway_connections_dropped_total") == 0
+
+
+def test_where_too_much_is_held_of_requests_that_are_not_here_whole_those_go_that_began_first(metrics):
+    gone, crowd = [], crowd_of(metrics, 10)
+    first, whole, second, third = (Guest(name, gone=gone) for name in ("first", "whole", "second", "third"))
+    for guest in (first, whole, second, third):
+        crowd.enter(guest)
+        crowd.hold(guest, 25)
+    assert gone == []
+    crowd.release(whole)
+    crowd.hold(third, 25)
+    assert gone == []
+    crowd.hold(third, 25)
+    assert gone == ["first"]
+    crowd.hold(whole, 50)
+    assert gone == ["first", "second", "third"]
+    crowd.leave(whole)
+    crowd.enter(last := Guest("last", gone=gone))
+    crowd.hold(last, 100)
+    assert gone == ["first", "second", "third"]
+    assert metrics.registry.get_sample_value("gateway_connections_dropped_total") == 3
 
 
 def webhook(body=b"{}"):
@@ -86,8 +111,8 @@ def webhook(body=b"{}"):
     )
 
 
-def post(connection):
-    connection.sendall(webhook())
+def post(connection, body=b"{}"):
+    connection.sendall(webhook(body))
     return connection.recv(65_536)[:12]
 
 
@@ -112,6 +137,43 @@ def test_an_honest_producer_is_served_however_many_connections_stall(tmp_path, s
         assert [post(connect()) for _ in range(3)] == [b"HTTP/1.1 200"] * 3
         eventually(lambda: gateway.metrics.registry.get_sample_value("gateway_connections") <= MOST)
         assert gateway.metrics.registry.get_sample_value("gateway_connections_dropped_total") >= 3 * MOST
+
+
+UNFINISHED = {
+    "in the head": b"POST /webhooks/producer HTTP/1.1\r\nhost: x\r\nx: " + b"x" * 60_000,
+    "in the body": webhook(b"x" * 60_000)[:-1],
+}
+
+
+@pytest.mark.parametrize("said", UNFINISHED.values(), ids=UNFINISHED)
+def test_what_is_held_of_unfinished_requests_is_bounded_and_a_long_body_still_comes_through(tmp_path, said):
+    limits = Limits(head_seconds=60, body_seconds=60, arriving_bytes=300_000)
+    with accepting(tmp_path, limits=limits) as gateway, ExitStack() as opened:
+
+        def connect():
+            return opened.enter_context(closing(create_connection(("127.0.0.1", gateway.port), timeout=10)))
+
+        for _ in range(20):
+            connect().sendall(said)
+            assert post(connect(), b"x" * 60_000) == b"HTTP/1.1 200"
+        most_left = 300_000 // len(said) + 1
+        dropped = gateway.metrics.registry.get_sample_value("gateway_connections_dropped_total")
+        assert 20 - most_left <= dropped <= 20
+
+
+def test_what_was_held_of_a_request_is_given_back_once_it_is_here_whole(tmp_path):
+    with accepting(tmp_path, limits=Limits(arriving_bytes=100_000)) as gateway, ExitStack() as opened:
+        slow, other = (
+            opened.enter_context(closing(create_connection(("127.0.0.1", gateway.port), timeout=10)))
+            for _ in range(2)
+        )
+        for _ in range(4):
+            whole = webhook(b"x" * 60_000)
+            slow.sendall(whole[:-1])
+            assert post(other) == b"HTTP/1.1 200"  # by then that was read
+            slow.sendall(whole[-1:])
+            assert slow.recv(65_536)[:12] == b"HTTP/1.1 200"
+        assert gateway.metrics.registry.get_sample_value("gateway_connections_dropped_total") == 0
 
 
 def test_a_kept_connection_outlives_a_flood_of_silent_ones(tmp_path):

@@ -25,6 +25,7 @@ secrets = ["{secret}", "{secret}", {{ value = "{secret}", shadow = true }}]
 preset = "github"
 secrets = ["made-up"]
 """
+OTHER = "whsec_b3RoZXIgc2VjcmV0IG9mIHRlc3RzIG9mIHRoaXM="
 DESTINATION = '[[destinations]]\nname = "app"\nurl = "https://app.example/in"\n'
 HELD_BY_THE_STORE = {
     "gateway_deliveries",
@@ -131,6 +132,30 @@ async def test_a_secret_that_a_reload_brings_is_there_at_0(tmp_path):
     labels = {"source": "rotating", "secret": "2"}
     assert metrics.registry.get_sample_value("gateway_secret_used_total", labels) == 0
     await store.close()
+
+
+def test_a_secret_that_a_reload_takes_out_is_told_of_no_more_and_counts_anew_where_it_comes_back(tmp_path):
+    """Else it would stand still for ever, as one that nobody uses."""
+
+    def text(*secrets):
+        listed = ", ".join(f'"{secret}"' for secret in secrets)
+        return f'[[sources]]\nname = "producer"\npreset = "standard-webhooks"\nsecrets = [{listed}]\n'
+
+    with running_gateway(tmp_path, text(OTHER, SECRET)) as gateway:
+
+        def used():
+            found = samples(gateway.client.get(f"{gateway.url}/metrics").text)
+            return {
+                secret: number for (secret, _), number in series(found, "gateway_secret_used_total").items()
+            }
+
+        gateway.post()
+        assert used() == {"0": 0, "1": 1}
+        gateway.gateway.reload(configuration(text(SECRET), tmp_path))
+        assert used() == {"0": 0}
+        gateway.gateway.reload(configuration(text(OTHER, SECRET), tmp_path))
+        gateway.post()
+        assert used() == {"0": 0, "1": 1}
 
 
 async def test_while_the_store_is_away_what_is_counted_here_is_told_and_nothing_old_of_the_store(tmp_path):

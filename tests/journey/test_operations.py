@@ -5,13 +5,14 @@ import contextlib
 import json
 import re
 import sqlite3
+import urllib.request
 from http.client import HTTPConnection
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.support.gateway_app import fresh_id, recording_destination, signed
-from tests.support.operators_machine import blocks, machine
+from tests.support.operators_machine import PAGE, blocks, machine
 from tests.support.process import Service
 from tests.support.store import rows
 from tests.support.waiting import eventually
@@ -116,6 +117,15 @@ def lived(here, destination, first_webhook):
     (erase,) = blocks("What is stored about people")
     here.run(erase.replace("evt_…", event_id))
     assert ("",) in rows(here.path("/var/lib/gateway/gateway.db"), "SELECT CAST(body AS TEXT) FROM events")
+
+
+def test_every_address_that_an_alert_sends_one_to_answers(here):
+    ports = {"8080": here.port, "8081": here.admin_port}
+    asked = set(re.findall(r"localhost:(808\d)(/\w+)", PAGE))
+    assert {path for _, path in asked} == {"/healthz", "/readyz", "/metrics"}
+    for port, path in asked:
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports[port]}{path}", timeout=10) as response:
+            assert response.status == 200
 
 
 def test_a_snapshot_of_the_volume_becomes_a_copy_that_waits_and_replaces_what_was_killed(here, destination):

@@ -19,6 +19,7 @@ from gateway import app, cli, server
 from gateway.clock import SystemClock
 from gateway.config import load
 from gateway.errors import GatewayError
+from gateway.limits import Limits
 from gateway.log import set_up
 from gateway.metrics import Metrics
 from gateway.store import Claimed, Store
@@ -140,7 +141,9 @@ def serve(path: Path, alterations: Alterations) -> None:
     )
     mortal = cast(Store, MortalStore(store, alterations))
     created = app.create(config, store=mortal, clock=clock, metrics=metrics)
-    server.serve(created.app, listener, max_connections=1000, metrics=metrics, on_hangup=lambda: None)
+    server.serve(
+        created.app, listener, limits=Limits(), max_connections=1000, metrics=metrics, on_hangup=lambda: None
+    )
 
 
 def alter_sqlite(alterations: Alterations) -> None:
