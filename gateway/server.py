@@ -37,11 +37,28 @@ class Server(uvicorn.Server):
     """Says where it listens once it does, at both ports where there are two, and for how many."""
 
     def __init__(
-        self, config: uvicorn.Config, *, max_connections: int, admin: AdminPort | None = None
+        self,
+        config: uvicorn.Config,
+        *,
+        max_connections: int,
+        admin: AdminPort | None = None,
+        on_hangup: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
         self._max_connections = max_connections
         self._admin = admin
+        self._on_hangup = on_hangup
+        self._hung_up = False
+
+    def hang_up(self) -> None:
+        """For a signal, which comes in the middle of anything, with locks held: what it asks for is done at the next tick."""
+        self._hung_up = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._hung_up:
+            self._hung_up = False
+            asyncio.get_running_loop().call_soon(self._on_hangup)
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -141,8 +158,9 @@ def serve(
     admin: AdminPort | None = None,
 ) -> None:
     """Return after SIGTERM or SIGINT."""
-    signal.signal(signal.SIGHUP, lambda *_: on_hangup())
+    served = settings(app, limits=Limits(), max_connections=max_connections, metrics=metrics)
+    server = Server(served, max_connections=max_connections, admin=admin, on_hangup=on_hangup)
+    signal.signal(signal.SIGHUP, lambda *_: server.hang_up())
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)  # uvicorn raises it again after its stop, which is then over
-    served = settings(app, limits=Limits(), max_connections=max_connections, metrics=metrics)
-    Server(served, max_connections=max_connections, admin=admin).run(sockets=[listener])
+    server.run(sockets=[listener])
