@@ -28,7 +28,7 @@ from gateway.model import DestinationName, EventId, SourceName
 from gateway.ops import Operations
 from gateway.replay import Choice, Replayer
 from gateway.route import Router
-from gateway.site import Lifespan, front, site
+from gateway.site import Lifespan, front, site, until_stopped
 from gateway.store import Store
 from gateway.tracing import Tracing
 from gateway.tracing.context import passed_on
@@ -136,9 +136,10 @@ def create(
         config, dispatcher, forwarders, store=store, clock=clock, tracing=tracing, chores=chores
     )
     others = site(operations.probes() if own_port else every, lifespan=lifespan)
+    turnstile = Turnstile(per_second=OTHERS_PER_SECOND, most_waiting=spared)
     return Gateway(
-        app=front(ingest, others, turnstile=Turnstile(per_second=OTHERS_PER_SECOND, most_waiting=spared)),
-        admin_app=site(every) if own_port else None,
+        app=until_stopped(front(ingest, others, turnstile=turnstile)),
+        admin_app=until_stopped(site(every)) if own_port else None,
         routes=every,
         sources=sources,
         forwarders=forwarders,

@@ -23,6 +23,8 @@ from gateway.protocol import Protocol
 from gateway.refusals import Refusals
 
 GRACEFUL_SECONDS = 2
+BACKLOG = 2048
+"""Connections that may wait for being taken, as long as there is no store too."""
 OWN_FILES = 100
 """What the process has open besides connections: its store, log and event loop, backups, names that are looked up."""
 
@@ -81,7 +83,7 @@ class Server(uvicorn.Server):
             )
 
         loop = asyncio.get_running_loop()
-        self.servers.append(await loop.create_server(protocol, sock=admin.listener, backlog=config.backlog))
+        self.servers.append(await loop.create_server(protocol, sock=admin.listener, backlog=BACKLOG))
 
 
 def _url(listener: socket.socket) -> str:
@@ -106,6 +108,7 @@ def _listener(family: int, kind: int, protocol: int, _: str, address: Any) -> so
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
+        listener.listen(BACKLOG)  # else whoever binds the same address is told only when it listens there
     except OSError:
         listener.close()
         raise
@@ -144,6 +147,7 @@ def settings(app: ASGIApp, *, limits: Limits, max_connections: int, metrics: Met
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
 
