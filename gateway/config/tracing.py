@@ -41,7 +41,7 @@ PRINTABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 def read_tracing(*, environ: Mapping[str, str], faults: list[str]) -> TracingSettings | None:
     """None where no traces are to be sent."""
     switched_off = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    if switched_off or environ.get("OTEL_TRACES_EXPORTER") == "none":
+    if switched_off or environ.get("OTEL_TRACES_EXPORTER", "").lower() == "none":
         return None
     name, endpoint = _endpoint(environ)
     if not endpoint:
@@ -106,7 +106,7 @@ def _of_numbers(environ: Mapping[str, str]) -> list[str]:
     if not faults and int(texts[BATCH]) > int(texts[QUEUE]):
         faults.append(f"{BATCH}: must not be above {QUEUE}, which is {texts[QUEUE]}")
     share = environ.get("OTEL_TRACES_SAMPLER_ARG", "")
-    if "ratio" in environ.get("OTEL_TRACES_SAMPLER", "") and not re.fullmatch(
+    if "ratio" in environ.get("OTEL_TRACES_SAMPLER", "").lower() and not re.fullmatch(
         r"0|1|[01]\.0*|0?\.[0-9]+", share, re.ASCII
     ):
         faults.append("OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1, such as 0.05")

@@ -27,6 +27,7 @@ def fault(**environ):
         {"OTEL_SERVICE_NAME": "hooks", "OTEL_TRACES_SAMPLER": "nonsense"},
         {**ENDPOINT, "OTEL_SDK_DISABLED": "True"},
         {**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"},
+        {**ENDPOINT, "OTEL_TRACES_EXPORTER": "None"},
     ],
 )
 def test_traces_are_sent_only_where_an_endpoint_is_set_and_nothing_switches_them_off(environ):
@@ -105,9 +106,10 @@ def test_what_the_exporter_would_put_right_in_silence_or_fall_over_is_a_fault(na
     assert fault(**{name: value}).startswith(f"{name}: must ")
 
 
+@pytest.mark.parametrize("sampler", ["parentbased_traceidratio", "TraceIdRatio"])
 @pytest.mark.parametrize("share", ["", "2", "-0.1", "1.1", "half", "nan"])
-def test_a_share_that_is_none_is_a_fault(share):
-    said = fault(OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG=share)
+def test_a_share_that_is_none_is_a_fault(sampler, share):
+    said = fault(OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG=share)
     assert said.startswith("OTEL_TRACES_SAMPLER_ARG: must ")
 
 
