@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from gateway.config.expand import reason, variable
 from gateway.config.settings import TracingSettings
 
-ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+ENDPOINT, OWN_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 PROTOCOL, OWN_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 ALLOWED = {
@@ -50,6 +50,10 @@ def read_tracing(*, environ: Mapping[str, str], faults: list[str]) -> TracingSet
         faults.append(
             f"{name}: must be an http or https URL without a user; credentials belong in OTEL_EXPORTER_OTLP_HEADERS"
         )
+    elif name == ENDPOINT and "?" in environ[name]:
+        faults.append(
+            f"{name}: must be without a query, for a path is added to it; {OWN_ENDPOINT} is the whole URL"
+        )
     if not _is_installed():
         faults.append(
             f'{name}: traces need the packages of the extra "otlp" (pip install "webhook-gateway[gateway,otlp]"); '
@@ -62,9 +66,8 @@ def read_tracing(*, environ: Mapping[str, str], faults: list[str]) -> TracingSet
 
 def _endpoint(environ: Mapping[str, str]) -> tuple[str, str]:
     """The variable, and the URL that spans are posted to."""
-    own = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-    if environ.get(own):
-        return own, environ[own]
+    if environ.get(OWN_ENDPOINT):
+        return OWN_ENDPOINT, environ[OWN_ENDPOINT]
     base = environ.get(ENDPOINT, "")
     return ENDPOINT, f"{base.removesuffix('/')}/v1/traces" if base else ""
 

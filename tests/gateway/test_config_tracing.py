@@ -48,7 +48,15 @@ def test_the_endpoint_for_traces_is_taken_as_it_is_and_the_one_for_all_as_its_ba
 
 
 @pytest.mark.parametrize(
-    "url", ["collector:4318", "ftp://collector", "http://", "http://c:port", f"http://me:{SENSITIVE}@c"]
+    "url",
+    [
+        "collector:4318",
+        "ftp://collector",
+        "http://",
+        "http://c:port",
+        f"http://me:{SENSITIVE}@c",
+        f"http://c:4318?key={SENSITIVE}",
+    ],
 )
 def test_an_endpoint_that_is_no_url_for_the_exporter_is_a_fault(url):
     assert fault(OTEL_EXPORTER_OTLP_ENDPOINT=url).startswith("OTEL_EXPORTER_OTLP_ENDPOINT: must be")
