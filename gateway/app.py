@@ -28,7 +28,7 @@ from gateway.model import DestinationName, EventId, SourceName
 from gateway.ops import Operations
 from gateway.replay import Choice, Replayer
 from gateway.route import Router
-from gateway.site import Lifespan, front, site
+from gateway.site import Lifespan, front, site, until_stopped
 from gateway.store import Store
 from gateway.tracing import Tracing
 from gateway.tracing.context import passed_on
@@ -42,6 +42,7 @@ EVENT_ID_CHANCE_BYTES = 10
 STRANGERS_PER_SECOND = 200.0
 OTHERS_PER_SECOND = 100.0
 """Answers to webhooks that are not authentic and to handshakes, and to all that is no webhook, before one has to wait."""
+Chore = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +99,7 @@ def create(
     router = Router(config.destinations)
     choice = Choice(router, forwarders)
     replayer = Replayer(store=store, choice=choice, wake=dispatcher.wake, clock=clock)
-    spared = config.server.max_connections // 4
-    ingest = Ingest(
-        sources,
-        accepts=dispatcher,
-        router=router,
-        clock=clock,
-        metrics=metrics,
-        new_event_id=EventIds(),
-        max_body_bytes=config.server.max_body_bytes,
-        trusted_proxies=config.server.trusted_proxies,
-        tracing=tracing,
-        strangers=Turnstile(per_second=STRANGERS_PER_SECOND, most_waiting=spared),
-    )
+    ingest = _ingest(config, sources, dispatcher, router, clock=clock, metrics=metrics, tracing=tracing)
     operations = Operations(store=store, metrics=metrics, clock=clock, destinations=tuple(forwarders))
     admin = Admin(
         store=store,
@@ -124,12 +113,7 @@ def create(
         clock=clock,
         metrics=metrics,
     )
-    chores = (
-        replayer.run,
-        lambda: watch_event_loop(metrics),
-        lambda: survey(store, forwarders),
-        lambda: prune(store, config.store.retention, clock=clock),
-    )
+    chores = _chores(config, forwarders, replayer, store=store, clock=clock, metrics=metrics)
     every = [*operations.routes(), *contract.routes(), *admin.routes()]
     own_port = config.server.admin_listen is not None
     lifespan = _lifespan(
@@ -137,14 +121,42 @@ def create(
     )
     others = site(operations.probes() if own_port else every, lifespan=lifespan)
     return Gateway(
-        app=front(ingest, others, turnstile=Turnstile(per_second=OTHERS_PER_SECOND, most_waiting=spared)),
-        admin_app=site(every) if own_port else None,
+        app=until_stopped(front(ingest, others, turnstile=_turnstile(config, per_second=OTHERS_PER_SECOND))),
+        admin_app=until_stopped(site(every)) if own_port else None,
         routes=every,
         sources=sources,
         forwarders=forwarders,
         admin=admin,
         metrics=metrics,
     )
+
+
+def _ingest(
+    config: Config,
+    sources: dict[SourceName, Source],
+    dispatcher: Dispatcher,
+    router: Router,
+    *,
+    clock: Clock,
+    metrics: Metrics,
+    tracing: Tracing | None,
+) -> Ingest:
+    return Ingest(
+        sources,
+        accepts=dispatcher,
+        router=router,
+        clock=clock,
+        metrics=metrics,
+        new_event_id=EventIds(),
+        max_body_bytes=config.server.max_body_bytes,
+        trusted_proxies=config.server.trusted_proxies,
+        tracing=tracing,
+        strangers=_turnstile(config, per_second=STRANGERS_PER_SECOND),
+    )
+
+
+def _turnstile(config: Config, *, per_second: float) -> Turnstile:
+    return Turnstile(per_second=per_second, most_waiting=config.server.max_connections // 4)
 
 
 def _dispatcher(
@@ -175,6 +187,23 @@ def _dispatcher(
     )
 
 
+def _chores(
+    config: Config,
+    forwarders: Mapping[DestinationName, Forwarder],
+    replayer: Replayer,
+    *,
+    store: Store,
+    clock: Clock,
+    metrics: Metrics,
+) -> Sequence[Chore]:
+    return (
+        replayer.run,
+        lambda: watch_event_loop(metrics),
+        lambda: survey(store, forwarders),
+        lambda: prune(store, config.store.retention, clock=clock),
+    )
+
+
 def _lifespan(
     config: Config,
     dispatcher: Dispatcher,
@@ -183,7 +212,7 @@ def _lifespan(
     store: Store,
     clock: Clock,
     tracing: Tracing | None,
-    chores: Iterable[Callable[[], Coroutine[None, None, None]]],
+    chores: Iterable[Chore],
 ) -> Lifespan:
     """Dispatches while the application runs; at its end lets attempts finish before the store is closed."""
 

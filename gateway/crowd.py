@@ -9,7 +9,7 @@ from typing import Protocol
 from gateway.log import Alike
 from gateway.metrics import Metrics
 
-SHARE = 0.01
+SHARE = 0.05
 """Of the connections, which go at once where each has to be looked at to find them."""
 
 

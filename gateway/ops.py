@@ -16,6 +16,9 @@ from gateway.problem import problem
 from gateway.store import Store
 
 ANSWER_SECONDS = 2.0
+REST = 9
+"""Times that it took to write the metrics before they are written again: anybody may ask, and with many sources and
+destinations it holds webhooks up for tens of milliseconds."""
 
 
 class Operations:
@@ -26,6 +29,8 @@ class Operations:
         self._metrics = metrics
         self._clock = clock
         self._destinations = list(destinations)
+        self._telling: asyncio.Task[bytes] | None = None
+        self._rest_until = 0.0
 
     def probes(self) -> list[Route]:
         """For whoever asks whether the process should be there, at any port."""
@@ -57,14 +62,24 @@ class Operations:
         return JSONResponse({"status": "ready"})
 
     async def metrics(self, _: Request) -> Response:
+        """All who wait for them get them together."""
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell())
+        return Response(await asyncio.shield(self._telling), media_type=CONTENT_TYPE_LATEST)
+
+    async def _tell(self) -> bytes:
         """What is counted here is told also while the store does not answer: that is when it is asked for."""
+        await asyncio.sleep(self._rest_until - self._clock.monotonic())
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 stats = await self._store.stats()
         except (StoreUnavailable, TimeoutError):
             stats = None
+        began = self._clock.monotonic()
         text = self._metrics.exposition(stats, destinations=self._destinations, now=self._clock.now_ms())
-        return Response(text, media_type=CONTENT_TYPE_LATEST)
+        ended = self._clock.monotonic()
+        self._rest_until = ended + REST * (ended - began)
+        return text
 
 
 def _not_now(detail: str) -> Response:

@@ -23,6 +23,8 @@ from gateway.protocol import Protocol
 from gateway.refusals import Refusals
 
 GRACEFUL_SECONDS = 2
+BACKLOG = 2048
+"""Connections that may wait for being taken, as long as there is no store too."""
 OWN_FILES = 100
 """What the process has open besides connections: its store, log and event loop, backups, names that are looked up."""
 
@@ -37,11 +39,28 @@ class Server(uvicorn.Server):
     """Says where it listens once it does, at both ports where there are two, and for how many."""
 
     def __init__(
-        self, config: uvicorn.Config, *, max_connections: int, admin: AdminPort | None = None
+        self,
+        config: uvicorn.Config,
+        *,
+        max_connections: int,
+        admin: AdminPort | None = None,
+        on_hangup: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
         self._max_connections = max_connections
         self._admin = admin
+        self._on_hangup = on_hangup
+        self._hung_up = False
+
+    def hang_up(self) -> None:
+        """For a signal, which comes in the middle of anything, with locks held: what it asks for is done at the next tick."""
+        self._hung_up = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._hung_up:
+            self._hung_up = False
+            asyncio.get_running_loop().call_soon(self._on_hangup)
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -64,7 +83,7 @@ class Server(uvicorn.Server):
             )
 
         loop = asyncio.get_running_loop()
-        self.servers.append(await loop.create_server(protocol, sock=admin.listener, backlog=config.backlog))
+        self.servers.append(await loop.create_server(protocol, sock=admin.listener, backlog=BACKLOG))
 
 
 def _url(listener: socket.socket) -> str:
@@ -89,6 +108,7 @@ def _listener(family: int, kind: int, protocol: int, _: str, address: Any) -> so
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
+        listener.listen(BACKLOG)  # else whoever binds the same address is told only when it listens there
     except OSError:
         listener.close()
         raise
@@ -129,6 +149,7 @@ def settings(app: ASGIApp, *, limits: Limits, max_connections: int, metrics: Met
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
 
@@ -144,8 +165,9 @@ def serve(
     admin: AdminPort | None = None,
 ) -> None:
     """Return after SIGTERM or SIGINT."""
-    signal.signal(signal.SIGHUP, lambda *_: on_hangup())
+    served = settings(app, limits=limits, max_connections=max_connections, metrics=metrics)
+    server = Server(served, max_connections=max_connections, admin=admin, on_hangup=on_hangup)
+    signal.signal(signal.SIGHUP, lambda *_: server.hang_up())
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)  # uvicorn raises it again after its stop, which is then over
-    served = settings(app, limits=limits, max_connections=max_connections, metrics=metrics)
-    Server(served, max_connections=max_connections, admin=admin).run(sockets=[listener])
+    server.run(sockets=[listener])

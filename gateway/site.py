@@ -49,14 +49,26 @@ def front(webhooks: ASGIApp, others: Starlette, *, turnstile: Turnstile) -> ASGI
             if not is_webhook and scope["path"] != "/healthz":
                 await turnstile.wait()
             await (webhooks if is_webhook else others)(scope, receive, send)
-        except asyncio.CancelledError:  # the grace time of a stop is over
-            with contextlib.suppress(RuntimeError):  # its answer has begun
-                await _stopping()(scope, receive, send)
         except Exception as error:
             if is_webhook:  # Starlette has answered for the others
-                with contextlib.suppress(RuntimeError):
+                with contextlib.suppress(RuntimeError):  # its answer has begun
                     await _failed(scope["path"], error)(scope, receive, send)
             raise  # the server logs where it was
+
+    return answer
+
+
+def until_stopped(app: ASGIApp) -> ASGIApp:
+    """`app`; whose request is still at work when the grace time of a stop is over is told to come again."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            with contextlib.suppress(RuntimeError):  # its answer has begun
+                await _stopping()(scope, receive, send)
 
     return answer
 

@@ -36,6 +36,9 @@ class Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words for it
         """What is no sound HTTP is refused as all else is: with a problem, where uvicorn's own answer is bare text."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # it has its answer
+            self.transport.close()
+            return
         refusal = problem(400, "refused", "the request is no sound HTTP/1.1", {"Connection": "close"})
         answer = (
             h11.Response(status_code=400, headers=refusal.raw_headers, reason=b"Bad Request"),

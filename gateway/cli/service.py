@@ -83,7 +83,7 @@ def _tracing(config: Config, *, clock: Clock) -> Tracing | None:
 
 
 def _bind(settings: Server) -> tuple[socket.socket, socket.socket | None]:
-    """The webhooks' port, and the admin's where it has its own; neither takes a connection yet."""
+    """The webhooks' port, and the admin's where it has its own; whoever connects waits until there is a store."""
     listener = server.bind(settings.host, settings.port)
     if settings.admin_listen is None:
         return listener, None

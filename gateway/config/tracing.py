@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from gateway.config.expand import reason, variable
 from gateway.config.settings import TracingSettings
 
-ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+ENDPOINT, OWN_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 PROTOCOL, OWN_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 ALLOWED = {
@@ -41,7 +41,7 @@ PRINTABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 def read_tracing(*, environ: Mapping[str, str], faults: list[str]) -> TracingSettings | None:
     """None where no traces are to be sent."""
     switched_off = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    if switched_off or environ.get("OTEL_TRACES_EXPORTER") == "none":
+    if switched_off or environ.get("OTEL_TRACES_EXPORTER", "").lower() == "none":
         return None
     name, endpoint = _endpoint(environ)
     if not endpoint:
@@ -49,6 +49,10 @@ def read_tracing(*, environ: Mapping[str, str], faults: list[str]) -> TracingSet
     if not _is_url(environ[name]):
         faults.append(
             f"{name}: must be an http or https URL without a user; credentials belong in OTEL_EXPORTER_OTLP_HEADERS"
+        )
+    elif name == ENDPOINT and "?" in environ[name]:
+        faults.append(
+            f"{name}: must be without a query, for a path is added to it; {OWN_ENDPOINT} is the whole URL"
         )
     if not _is_installed():
         faults.append(
@@ -62,9 +66,8 @@ def read_tracing(*, environ: Mapping[str, str], faults: list[str]) -> TracingSet
 
 def _endpoint(environ: Mapping[str, str]) -> tuple[str, str]:
     """The variable, and the URL that spans are posted to."""
-    own = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-    if environ.get(own):
-        return own, environ[own]
+    if environ.get(OWN_ENDPOINT):
+        return OWN_ENDPOINT, environ[OWN_ENDPOINT]
     base = environ.get(ENDPOINT, "")
     return ENDPOINT, f"{base.removesuffix('/')}/v1/traces" if base else ""
 
@@ -106,7 +109,7 @@ def _of_numbers(environ: Mapping[str, str]) -> list[str]:
     if not faults and int(texts[BATCH]) > int(texts[QUEUE]):
         faults.append(f"{BATCH}: must not be above {QUEUE}, which is {texts[QUEUE]}")
     share = environ.get("OTEL_TRACES_SAMPLER_ARG", "")
-    if "ratio" in environ.get("OTEL_TRACES_SAMPLER", "") and not re.fullmatch(
+    if "ratio" in environ.get("OTEL_TRACES_SAMPLER", "").lower() and not re.fullmatch(
         r"0|1|[01]\.0*|0?\.[0-9]+", share, re.ASCII
     ):
         faults.append("OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1, such as 0.05")

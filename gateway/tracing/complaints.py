@@ -1,7 +1,7 @@
 """What the exporter's libraries log, as lines of the gateway's own log: few of them, and without secrets."""
 
 import logging
-from urllib.parse import urlsplit
+import re
 
 from gateway.clock import Clock
 from gateway.config import TracingSettings
@@ -10,6 +10,8 @@ from gateway.log import emit
 LOGGERS = ("opentelemetry", "requests", "urllib3")
 PERIOD_SECONDS = 60.0
 """One line in this time: a collector that is down is complained of at every batch, and a full queue at every span."""
+QUERY = re.compile(r"\?\S+")
+"""Of the endpoint's URL, in which a key may be; the libraries do not write it as it was configured."""
 
 
 class Complaints(logging.Handler):
@@ -17,7 +19,7 @@ class Complaints(logging.Handler):
 
     def __init__(self, settings: TracingSettings, *, clock: Clock) -> None:
         super().__init__(logging.WARNING)
-        self._secrets = [*settings.headers.values(), urlsplit(settings.endpoint).query]
+        self._secrets = list(settings.headers.values())
         self._clock = clock
         self._quiet_until = 0.0
         self._left_out = 0
@@ -33,7 +35,8 @@ class Complaints(logging.Handler):
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             text = f"{text} {record.exc_info[1]!r}"
-        for secret in filter(None, self._secrets):
+        text = QUERY.sub("?[secret]", text)
+        for secret in self._secrets:
             text = text.replace(secret, "[secret]")
         left_out, self._quiet_until, self._left_out = self._left_out, now + PERIOD_SECONDS, 0
         emit("tracing.export_failed", level=logging.WARNING, error=text, left_out=left_out)

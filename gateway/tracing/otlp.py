@@ -133,7 +133,7 @@ class OtlpTracing:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 await sent.wait()
-        self._complaints.close()
+            self._complaints.close()  # else what the threads still say would be said with its secrets
 
     def _accepting(self, event_id: EventId, producer: Context | None) -> SpanContext:
         """The span of the event's acceptance."""

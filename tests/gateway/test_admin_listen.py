@@ -1,5 +1,6 @@
 """`admin_listen`: two ports of one process, and each route at the right one."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -15,10 +16,21 @@ import httpx
 import pytest
 import yaml
 
+from gateway.app import create
+from gateway.clock import SystemClock
+from gateway.metrics import Metrics
 from gateway.protocol import Limits
 from gateway.server import AdminPort, bind
 from gateway.site import site
-from tests.support.gateway_app import SECRET, TOKEN, problem_of, signed
+from tests.support.gateway_app import (
+    SECRET,
+    SOURCES,
+    TOKEN,
+    configuration,
+    open_store,
+    problem_of,
+    signed,
+)
 from tests.support.gateway_server import serving
 from tests.support.waiting import eventually
 
@@ -163,6 +175,30 @@ def test_a_stop_closes_both_ports_and_lets_what_is_at_work_at_either_finish(tmp_
         assert gateway.process.wait(20) == 0
 
 
+async def test_what_is_still_at_work_at_the_admin_port_when_a_stop_has_no_more_time_is_told_to_come_again(
+    tmp_path,
+):
+    async def never_whole():
+        yield b"{"
+        at_work.set()
+        await asyncio.Event().wait()
+
+    config = configuration(SOURCES.replace("[server]", '[server]\nadmin_listen = "127.0.0.1:0"'), tmp_path)
+    metrics, at_work = Metrics(version="test"), asyncio.Event()
+    store = open_store(config, tmp_path / "gateway.db", metrics)
+    created = create(config, store=store, clock=SystemClock(), metrics=metrics)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(created.admin_app), base_url="http://gateway"
+    ) as client:
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        task = asyncio.create_task(client.post("/v1/replays", content=never_whole(), headers=headers))
+        await at_work.wait()
+        task.cancel()
+        answer = await task
+    assert (problem_of(answer)["status"], "stopping" in str(problem_of(answer)["detail"])) == (503, True)
+    await store.close()
+
+
 def test_what_is_connected_to_the_admin_port_is_among_what_a_stop_waits_for():
     listener = bind("127.0.0.1", 0)
     admin = AdminPort(site([]), listener)
@@ -186,29 +222,41 @@ def test_both_ports_can_be_of_ipv6(tmp_path):
 def test_an_address_that_is_taken_is_one_clear_line_and_nothing_is_served(tmp_path, taken, setting):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        ports = {"host": 0, "admin": 0, taken: port}
-        result = subprocess.run(
-            [sys.executable, "-m", "gateway", "serve"],
-            env={
-                **os.environ,
-                "GATEWAY_HOST": "127.0.0.1",
-                "GATEWAY_PORT": str(ports["host"]),
-                "GATEWAY_ADMIN_LISTEN": f"127.0.0.1:{ports['admin']}",
-                "GATEWAY_STORE_URL": f"sqlite:///{tmp_path}/gateway.db",
-                "TRANSCRIBER_WEBHOOK_SECRET": SECRET,
-                "CONVEX_SITE_URL": "http://127.0.0.1:9",
-                "CONVEX_WEBHOOK_KEY": "made-up",
-            },
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        refused(tmp_path, **{"host": 0, "admin": 0, taken: port}, port=port, setting=setting)
+
+
+def test_an_address_that_both_ports_are_to_have_is_one_clear_line(tmp_path):
+    with socket.socket() as reserved:  # bound, so that nobody else is given it; it can still be listened on
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        refused(tmp_path, host=port, admin=port, port=port, setting="server.admin_listen")
+
+
+def refused(folder, *, host, admin, port, setting):
+    """A start with the ports `host` and `admin`, for the sake of `port`."""
+    result = subprocess.run(
+        [sys.executable, "-m", "gateway", "serve"],
+        env={
+            **os.environ,
+            "GATEWAY_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(host),
+            "GATEWAY_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+            "GATEWAY_STORE_URL": f"sqlite:///{folder}/gateway.db",
+            "TRANSCRIBER_WEBHOOK_SECRET": SECRET,
+            "CONVEX_SITE_URL": "http://127.0.0.1:9",
+            "CONVEX_WEBHOOK_KEY": "made-up",
+        },
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     (line,) = result.stderr.splitlines()
     assert result.returncode == 1
     assert line.startswith(f"gateway: cannot listen on 127.0.0.1:{port}: ")
     assert setting in line
-    assert not (tmp_path / "gateway.db").exists()
+    assert not (folder / "gateway.db").exists()
 
 
 def answers(url):

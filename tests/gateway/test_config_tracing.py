@@ -27,6 +27,7 @@ def fault(**environ):
         {"OTEL_SERVICE_NAME": "hooks", "OTEL_TRACES_SAMPLER": "nonsense"},
         {**ENDPOINT, "OTEL_SDK_DISABLED": "True"},
         {**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"},
+        {**ENDPOINT, "OTEL_TRACES_EXPORTER": "None"},
     ],
 )
 def test_traces_are_sent_only_where_an_endpoint_is_set_and_nothing_switches_them_off(environ):
@@ -47,7 +48,15 @@ def test_the_endpoint_for_traces_is_taken_as_it_is_and_the_one_for_all_as_its_ba
 
 
 @pytest.mark.parametrize(
-    "url", ["collector:4318", "ftp://collector", "http://", "http://c:port", f"http://me:{SENSITIVE}@c"]
+    "url",
+    [
+        "collector:4318",
+        "ftp://collector",
+        "http://",
+        "http://c:port",
+        f"http://me:{SENSITIVE}@c",
+        f"http://c:4318?key={SENSITIVE}",
+    ],
 )
 def test_an_endpoint_that_is_no_url_for_the_exporter_is_a_fault(url):
     assert fault(OTEL_EXPORTER_OTLP_ENDPOINT=url).startswith("OTEL_EXPORTER_OTLP_ENDPOINT: must be")
@@ -105,9 +114,10 @@ def test_what_the_exporter_would_put_right_in_silence_or_fall_over_is_a_fault(na
     assert fault(**{name: value}).startswith(f"{name}: must ")
 
 
+@pytest.mark.parametrize("sampler", ["parentbased_traceidratio", "TraceIdRatio"])
 @pytest.mark.parametrize("share", ["", "2", "-0.1", "1.1", "half", "nan"])
-def test_a_share_that_is_none_is_a_fault(share):
-    said = fault(OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG=share)
+def test_a_share_that_is_none_is_a_fault(sampler, share):
+    said = fault(OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG=share)
     assert said.startswith("OTEL_TRACES_SAMPLER_ARG: must ")
 
 

@@ -67,6 +67,11 @@ def test_where_all_have_asked_the_one_whose_patience_ends_first_goes(metrics):
     assert who_goes(metrics, [*guests, Guest("new")], most=4) == ["3.0"]
 
 
+def test_where_each_has_to_be_looked_at_so_many_go_that_it_is_done_seldom(metrics):
+    guests = [Guest(str(n), asked=True, end=float(n)) for n in range(100)]
+    assert who_goes(metrics, [*guests, Guest("new")], most=100) == list("01234")
+
+
 def test_where_all_are_at_work_the_new_one_goes(metrics):
     busy = [Guest(str(n), asked=True, end=None) for n in range(3)]
     assert who_goes(metrics, [*busy, Guest("new")], most=3) == ["new"]

@@ -1,13 +1,20 @@
 """/healthz, /readyz, /metrics, and the contract."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.errors import StoreUnavailable
+from gateway.metrics import Metrics
+from gateway.ops import Operations
+from gateway.site import site
+from tests.support.clock import ManualClock
 from tests.support.gateway_app import (
     SOURCES,
     gateway_without_server,
@@ -55,6 +62,35 @@ def exposed(gateway):
 def test_the_process_lives_and_is_ready(gateway):
     assert gateway.client.get(f"{gateway.url}/healthz").json() == {"status": "ok"}
     assert gateway.client.get(f"{gateway.url}/readyz").json() == {"status": "ready"}
+
+
+async def test_however_many_ask_for_the_metrics_they_are_written_a_tenth_of_the_time_at_most():
+    class Slow(Metrics):
+        written = 0
+
+        def exposition(self, stats, **others):
+            self.written += 1
+            clock.advance(0.02)
+            return super().exposition(stats, **others)
+
+    class Away:
+        async def stats(self):
+            raise StoreUnavailable("made-up")
+
+    clock, metrics = ManualClock(), Slow(version="test")
+    routes = Operations(store=Away(), metrics=metrics, clock=clock, destinations=[]).routes()
+    transport = httpx.ASGITransport(site(routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+
+        async def ask():
+            return (await client.get("/metrics")).status_code
+
+        assert await asyncio.gather(*(ask() for _ in range(50))) == [200] * 50
+        assert metrics.written == 1
+        began = asyncio.get_running_loop().time()
+        assert await ask() == 200
+        assert asyncio.get_running_loop().time() - began >= 0.17
+        assert metrics.written == 2
 
 
 async def test_with_a_closed_store_it_lives_and_is_not_ready(tmp_path):

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from gateway.limits import Limits
 from gateway.metrics import Metrics
+from gateway.site import site
 from tests.support.accepting import accepting
 from tests.support.gateway_app import MAX_BODY_BYTES, signed
 from tests.support.gateway_server import serving
@@ -285,6 +286,20 @@ def test_a_body_whose_end_is_not_certain_is_refused_and_nothing_after_it_is_a_re
         answer = exchange(served.port, head + chunks + b"\r\n0\r\n\r\n" + LAST)
         assert (statuses(answer), problem(answer)["status"]) == ([400], 400)
         assert (made.served, made.disconnected) == (1, 1)
+
+
+def test_what_a_hangup_asks_for_is_done_but_not_in_the_middle_of_something_else():
+    done, under_way = threading.Event(), []
+
+    async def hang_up(_):
+        served.server.hang_up()  # as a signal does, in the middle of this
+        under_way.append(done.is_set())
+        return Response()
+
+    with serving(site([Route("/", hang_up)]), limits=Limits(), on_hangup=done.set) as served:
+        exchange(served.port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert done.wait(10)
+    assert under_way == [False]
 
 
 def test_a_refusal_is_counted_by_its_status():

@@ -1,7 +1,7 @@
 """The gateway's own server, in a thread, on a free loopback port."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -35,11 +35,12 @@ def serving(
     metrics: Metrics | None = None,
     max_connections: int = 1000,
     admin: AdminPort | None = None,
+    on_hangup: Callable[[], None] = lambda: None,
 ) -> Iterator[Serving]:
     listener, ports = bind("127.0.0.1", 0), 1 if admin is None else 2
     metrics = metrics or Metrics(version="test")
     served = settings(app, limits=limits, max_connections=max_connections, metrics=metrics)
-    server = Server(served, max_connections=max_connections, admin=admin)
+    server = Server(served, max_connections=max_connections, admin=admin, on_hangup=on_hangup)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

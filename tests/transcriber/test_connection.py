@@ -74,6 +74,18 @@ def test_an_answer_may_take_longer_than_a_head(connect: Connect, release: thread
     assert patient.recv(1000).startswith(b"HTTP/1.1 200")
 
 
+def test_what_turns_out_unsound_after_its_answer_ends_the_connection_without_a_word(
+    connect: Connect, release: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    release.set()
+    client = connect()
+    client.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    assert client.recv(1000).startswith(b"HTTP/1.1 200")
+    client.sendall(b"no size\r\n")
+    assert client.recv(1000) == b""
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
+
+
 @pytest.mark.parametrize("said", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost : x\r\n\r\n"])
 def test_what_is_no_sound_http_is_refused_with_a_problem(connect: Connect, said: bytes) -> None:
     client = connect()
