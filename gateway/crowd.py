@@ -30,9 +30,9 @@ class Guest(Protocol):
 class Crowd:
     """Room for `most` connections, and for `most_bytes` of requests that are not here whole.
 
-    One more takes the place of one that keeps the gateway waiting. First go those that have never sent the head of a request, in the order in which they came: floods consist of them.
-    Then those whose patience would end soonest. Where all are at work the new one goes. For bytes those go that began
-    first, and so have been at it for longest.
+    One more takes the place of one that keeps the gateway waiting. First go those that have never sent the head of a
+    request, in the order in which they came: floods consist of them. Then those whose patience would end soonest. Where all
+    are at work the new one goes. For bytes those go that began first, and so have been at it for longest.
     """
 
     def __init__(

@@ -105,9 +105,7 @@ def serve(settings: Settings) -> int:
         _take_signals_quietly()
         server.run(sockets=[listener])
     if server.fault is not None:
-        return _leave(
-            _refuse(f"{settings.data_dir} cannot be written: {server.fault}: make room on its disk")
-        )
+        return _leave(_refuse(f"{settings.data_dir} cannot be used: {server.fault}"))
     return _leave(0 if server.started else 1)
 
 

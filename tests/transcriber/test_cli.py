@@ -111,7 +111,7 @@ def test_a_store_that_takes_nothing_at_the_start_is_one_clear_line(
         database.commit()
     done = run("serve", **environment, TRANSCRIBER_PORT="0")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "cannot be written: disk is full: make room" in done.stderr
+    assert "cannot be used: disk is full" in done.stderr
 
 
 def test_a_second_process_on_the_same_folder_is_refused(serve, environment: dict[str, str]) -> None:
