@@ -5,11 +5,11 @@ It ends with 1 where something breaks that is not named in breaking.md, or somet
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from openapi.document import FOLDER, NAMES, Node, Operation, operations, read, resolved
-from openapi.narrowing import Comparison, Side, Version
+from openapi.narrowing import GONE, REQUIRED_SINCE, Comparison, Side, Version
 
 NAMED = re.compile(r"^- `(.+)`", re.MULTILINE)
 
@@ -20,6 +20,12 @@ def breaks(before: Node, after: Node) -> list[str]:
 
 
 def _breaks(before: Node, after: Node) -> Iterator[str]:
+    schemes = _schemes(after)
+    yield from (
+        f"{name} is another kind of credential"
+        for name, one in _schemes(before).items()
+        if schemes.get(name, one) != one
+    )
     later = {(one.is_webhook, one.path, one.method): one for one in operations(after)}
     for one in operations(before):
         place = f"{one.method.upper()} {one.path}"
@@ -44,7 +50,8 @@ class _Pair:
         if self._one.node["operationId"] != self._other.node["operationId"]:
             yield f"{self._place} has another operationId"
         yield from self._credentials()
-        yield from self._parameters()
+        before, after = _by_name(self._one.parameters), _by_name(self._other.parameters)
+        yield from self._named(self._asked, before, after, self._place)
         yield from self._body()
         for status, response in self._one.responses.items():
             yield from self._response(status, response)
@@ -58,31 +65,28 @@ class _Pair:
             if not any(one <= set(enough) for one in asked):
                 yield f"{self._place} is no longer answered with {' and '.join(enough) or 'no credentials'}"
 
-    def _parameters(self) -> Iterator[str]:
-        before, after = _by_name(self._one.parameters), _by_name(self._other.parameters)
-        for key, parameter in before.items():
-            place = f"{self._place}: {key}"
+    def _named(
+        self, side: Side, before: Mapping[str, Node], after: Mapping[str, Node], place: str
+    ) -> Iterator[str]:
+        """Parameters, or headers of an answer."""
+        for key, one in before.items():
             if key not in after:
-                yield f"{place} is no longer {'taken' if self._asked == 'taken' else 'sent'}"
-                continue
-            yield from self._required(parameter, after[key], place)
-            yield from self._schemas(self._asked, parameter, after[key], place)
-        if self._asked == "taken":
+                yield f"{place}: {key} {GONE[side]}"
+            else:
+                yield from self._required(side, one, after[key], f"{place}: {key}")
+                yield from self._schemas(side, one, after[key], f"{place}: {key}")
+        if side == "taken":
             for key in after.keys() - before.keys():
-                if after[key].get("required"):
-                    yield f"{self._place}: {key} has to be there now"
+                yield from self._required(side, {}, after[key], f"{place}: {key}")
 
-    def _required(self, before: Node, after: Node, place: str) -> Iterator[str]:
+    def _required(self, side: Side, before: Node, after: Node, place: str) -> Iterator[str]:
         was, now = before.get("required", False), after.get("required", False)
-        if self._asked == "taken" and now and not was:
-            yield f"{place} has to be there now"
-        if self._asked == "given" and was and not now:
-            yield f"{place} is no longer there always"
+        if was != now and now == (side == "taken"):
+            yield f"{place} {REQUIRED_SINCE[side]}"
 
     def _body(self) -> Iterator[str]:
         before, after, place = self._one.body, self._other.body, f"{self._place}: body"
-        if self._asked == "taken" and after.get("required") and not before.get("required"):
-            yield f"{place} has to be there now"
+        yield from self._required(self._asked, before, after, place)
         yield from self._contents(self._asked, before, after, place)
 
     def _response(self, status: str, response: Node) -> Iterator[str]:
@@ -91,19 +95,9 @@ class _Pair:
             if status.startswith("2"):
                 yield f"{place} is gone"
             return
-        later = {name.lower(): header for name, header in other.get("headers", {}).items()}
-        for name, header in response.get("headers", {}).items():
-            yield from self._header(header, later.get(name.lower()), f"{place}: {name}")
+        before, after = _headers(self._before, response), _headers(self._after, other)
+        yield from self._named(self._answered, before, after, place)
         yield from self._contents(self._answered, response, other, place)
-
-    def _header(self, before: Node, after: Node | None, place: str) -> Iterator[str]:
-        if after is None:
-            yield f"{place} is gone"
-            return
-        before, after = resolved(self._before, before), resolved(self._after, after)
-        if before.get("required") and not after.get("required"):
-            yield f"{place} is no longer there always"
-        yield from self._schemas(self._answered, before, after, place)
 
     def _contents(self, side: Side, before: Node, after: Node, place: str) -> Iterator[str]:
         """By media type: none is missing, and of what is given none is new."""
@@ -121,12 +115,23 @@ class _Pair:
         yield from Comparison(side).breaks(earlier, Version(self._after, after.get("schema", {})), place)
 
 
-def _by_name(parameters: Sequence[Node]) -> Mapping[str, Node]:
+def _by_name(parameters: Iterable[Node]) -> Mapping[str, Node]:
     """Names of headers are the same in any letters."""
     return {
         f"{one['in']} {one['name'].lower() if one['in'] == 'header' else one['name']}": one
         for one in parameters
     }
+
+
+def _headers(document: Node, response: Node) -> Mapping[str, Node]:
+    found = response.get("headers", {}).items()
+    return _by_name({**resolved(document, one), "in": "header", "name": name} for name, one in found)
+
+
+def _schemes(document: Node) -> Mapping[str, Node]:
+    """What credentials are, but for what is said of them."""
+    found = document.get("components", {}).get("securitySchemes", {}).items()
+    return {name: {**scheme, "description": ""} for name, scheme in found}
 
 
 def may_break(before: str, after: str) -> bool:

@@ -2,31 +2,42 @@
 
 Of what is taken, all that was right before has to be right after. Of what is given, all that comes after has to be what
 was promised before; a field that is new there breaks nobody, as whoever reads has to leave alone what it does not know.
+
+Where it cannot tell, it says that something breaks: of a word that is not known here only the same text is the same.
+That two members of a `oneOf` exclude each other is believed.
 """
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+import jsonschema_rs
 
 from openapi.document import Node, resolved
 
 Side: TypeAlias = Literal["taken", "given"]
 
-LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
-UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-AS_WRITTEN = (
-    "pattern",
-    "format",
-    "multipleOf",
-    "not",
-    "propertyNames",
-    "patternProperties",
-    "dependentRequired",
-)
-ALTERNATIVES = ("oneOf", "anyOf")
+SIGNS = {
+    f"{kind}{what}": sign
+    for kind, sign in (("min", 1), ("max", -1))
+    for what in ("Length", "Items", "Properties")
+}
+SIGNS |= {"minimum": 1, "exclusiveMinimum": 1, "maximum": -1, "exclusiveMaximum": -1}
+"""Of a bound times this, the higher one allows less."""
+COMBINED = ("oneOf", "anyOf", "allOf")
+ANNOTATIONS = {"title", "description", "default", "example", "examples", "deprecated", "externalDocs"}
+OWN_RULE = {
+    "type",
+    "const",
+    "enum",
+    "items",
+    "properties",
+    "required",
+    "additionalProperties",
+    "unevaluatedProperties",
+}
+WITHOUT_BOUNDS = {"null", "boolean"}
 TYPES = {"null", "boolean", "object", "array", "number", "integer", "string"}
-OF_VALUE = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 REQUIRED_SINCE = {"taken": "has to be there now", "given": "is no longer there always"}
 GONE = {"taken": "is no longer taken", "given": "is no longer there"}
 
@@ -40,6 +51,10 @@ class Version:
 
     def at(self, schema: Node) -> "Version":
         return Version(self.document, schema)
+
+    def takes(self, value: Any) -> bool:
+        whole = {**self.schema, "components": self.document.get("components", {})}
+        return jsonschema_rs.validator_for(whole).is_valid(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +70,26 @@ class Comparison:
             return
         deeper = Comparison(self.side, self.seen | {pair}) if "None" not in pair else self
         inner, outer = (before, after) if self.side == "taken" else (after, before)
-        for one in _alternatives(inner):
-            found = [list(deeper.escapes(one, other, place)) for other in _alternatives(outer)]
-            yield from min(found, key=len)
+        theirs = [outer.at(way) for way in _ways(outer.document, outer.schema)]
+        for way in _ways(inner.document, inner.schema):
+            one = inner.at(way)
+            if (values := _values_of(way)) is not None:
+                more = [value for value in values if one.takes(value) and not outer.takes(value)]
+                yield from (self._said(place, _listed([value])) for value in more)
+            else:
+                yield from min((list(deeper.escapes(one, other, place)) for other in theirs), key=len)
 
     def escapes(self, inner: Version, outer: Version, place: str) -> Iterator[str]:
-        """Neither has alternatives."""
-        yield from self._values(inner.schema, outer.schema, place)
-        yield from self._bounds(inner.schema, outer.schema, place)
-        yield from self._fields(inner, outer, place)
-        if "items" in outer.schema and _may_be(inner.schema, "array"):
+        """Of both one way to be valid; the inner one names no values."""
+        if (values := _values_of(outer.schema)) is not None:
+            yield self._said(place, f"any value, not only {_listed(values)}")
+        elif more := _types(inner.schema) - _types(outer.schema):
+            yield self._said(place, " or ".join(sorted(more)))
+        yield from self._words(inner.schema, outer.schema, place)
+        if _may_be(inner.schema, "object"):
+            yield from self._fields(inner, outer, place)
+            yield from self._other_fields(inner, outer, place)
+        if _may_be(inner.schema, "array") and "items" in outer.schema:
             items = inner.schema.get("items", {})
             yield from self._deeper(inner.at(items), outer.at(outer.schema["items"]), f"{place}[]")
 
@@ -72,33 +97,20 @@ class Comparison:
         before, after = (inner, outer) if self.side == "taken" else (outer, inner)
         yield from self.breaks(before, after, place)
 
-    def _values(self, inner: Node, outer: Node, place: str) -> Iterator[str]:
-        few, many = _values_of(inner), _values_of(outer)
-        if many is not None and few is None:
-            yield self._said(place, f"any value, not only {_listed(many)}")
-        elif many is not None and few is not None:
-            if more := [one for one in few if one not in many]:
-                yield self._said(place, _listed(more))
-        elif more_types := _types(inner) - _types(outer):
-            yield self._said(place, " or ".join(sorted(more_types)))
-
-    def _bounds(self, inner: Node, outer: Node, place: str) -> Iterator[str]:
-        if _values_of(inner) is not None:
+    def _words(self, inner: Node, outer: Node, place: str) -> Iterator[str]:
+        if _types(inner) <= WITHOUT_BOUNDS:
             return
-        for words, sign in ((LOWER, 1), (UPPER, -1)):
-            for word in words:
-                bound, before = outer.get(word), inner.get(word)
-                if bound is not None and (before is None or sign * before < sign * bound):
-                    yield self._said(place, f"{word} {'any' if before is None else before}, not {bound}")
-        for word in AS_WRITTEN:
-            if word in outer and inner.get(word) != outer[word]:
-                yield self._said(place, f"{word} {inner.get(word, 'any')!s}, not {outer[word]}")
+        for word in outer:
+            if word in ANNOTATIONS or word in OWN_RULE:
+                continue
+            had, has, sign = inner.get(word), outer[word], SIGNS.get(word)
+            fits = had == has if sign is None or had is None else sign * had >= sign * has
+            if not fits:
+                yield self._said(place, f"{word} {'any' if had is None else had}, not {has}")
 
     def _fields(self, inner: Version, outer: Version, place: str) -> Iterator[str]:
-        """Of objects."""
-        mine, theirs = inner.schema.get("properties", {}), outer.schema.get("properties", {})
-        if not _may_be(inner.schema, "object"):
-            return
+        """Those that both name, or one."""
+        mine, theirs = _properties(inner.schema), _properties(outer.schema)
         before, after = (mine, theirs) if self.side == "taken" else (theirs, mine)
         for name in before:
             if name not in after:
@@ -106,64 +118,93 @@ class Comparison:
             else:
                 yield from self._deeper(inner.at(mine[name]), outer.at(theirs[name]), f"{place}.{name}")
         for name in outer.schema.get("required", ()):
-            if name not in inner.schema.get("required", ()) and (name in after):
+            is_gone = name in before and name not in after
+            if name not in inner.schema.get("required", ()) and not is_gone:
                 yield f"{place}.{name} {REQUIRED_SINCE[self.side]}"
-        if self.side == "taken" and _is_closed(outer.schema) and not _is_closed(inner.schema):
+
+    def _other_fields(self, inner: Version, outer: Version, place: str) -> Iterator[str]:
+        """Those that the outer one does not name."""
+        mine, theirs = _rest(inner.schema), _rest(outer.schema)
+        if theirs is False and mine is not False and self.side == "taken":
             yield f"{place} takes no unknown fields any more"
+        if not theirs:
+            return
+        others = {} if mine is False else {"*": mine}
+        if self.side == "given":
+            named = _properties(outer.schema)
+            others |= {name: one for name, one in _properties(inner.schema).items() if name not in named}
+        for name, one in others.items():
+            yield from self._deeper(inner.at(one), outer.at(theirs), f"{place}.{name}")
 
     def _said(self, place: str, what: str) -> str:
         return f"{place} no longer takes {what}" if self.side == "taken" else f"{place} may now be {what}"
 
 
-def _alternatives(version: Version) -> list[Version]:
-    """One for each member of oneOf and anyOf, each with all that stands beside and in allOf."""
-    schema = _merged(version.document, version.schema)
-    for word in ALTERNATIVES:
-        if word in schema:
-            rest = {key: value for key, value in schema.items() if key != word}
-            return [
-                one
-                for member in schema[word]
-                for one in _alternatives(version.at(_joined(rest, _merged(version.document, member))))
-            ]
-    return [version.at(schema)]
-
-
-def _merged(document: Node, schema: Node) -> Node:
-    """Without reference and allOf."""
+def _ways(document: Node, schema: Node) -> list[Node]:
+    """The ways to be valid, each without a reference at its top and without alternatives: their union is the schema."""
     schema = resolved(document, schema)
-    whole: Node = {key: value for key, value in schema.items() if key != "allOf"}
+    ways = _by_type({word: said for word, said in schema.items() if word not in COMBINED})
+    for word in ("oneOf", "anyOf"):
+        if word in schema:
+            ways = _both(ways, [way for member in schema[word] for way in _ways(document, member)])
     for member in schema.get("allOf", ()):
-        whole = _joined(whole, _merged(document, member))
-    return whole
+        ways = _both(ways, _ways(document, member))
+    return ways
+
+
+def _both(some: list[Node], others: list[Node]) -> list[Node]:
+    return [way for one in some for other in others for way in _by_type(_joined(one, other))]
+
+
+def _by_type(schema: Node) -> list[Node]:
+    kinds = schema.get("type")
+    return [{**schema, "type": kind} for kind in kinds] if isinstance(kinds, list) else [schema]
 
 
 def _joined(one: Node, other: Node) -> Node:
-    """Of what both say, the fields of both; of a field or a word in both, the other's."""
-    fields = {**one.get("properties", {}), **other.get("properties", {})}
-    required = list(dict.fromkeys([*one.get("required", ()), *other.get("required", ())]))
-    return {
-        **one,
-        **other,
-        **({"properties": fields} if fields else {}),
-        **({"required": required} if required else {}),
-    }
+    """What both allow."""
+    in_both = {word: _of_both(word, one[word], other[word]) for word in one if word in other}
+    return {**one, **other, **in_both}
+
+
+def _of_both(word: str, one: Any, other: Any) -> Any:
+    if word == "properties":
+        return {
+            **one,
+            **other,
+            **{name: {"allOf": [one[name], other[name]]} for name in one if name in other},
+        }
+    if word == "required":
+        return [*one, *other]
+    if word == "type":
+        return sorted(_types({word: one}) & _types({word: other}))
+    if word == "enum":
+        return [value for value in one if value in other]
+    if word in SIGNS:
+        return max(one, other, key=lambda bound: SIGNS[word] * bound)
+    return other if one == other or word in ANNOTATIONS | OWN_RULE else f"{one} and {other}"
+
+
+def _properties(schema: Node) -> Node:
+    found: Node = schema.get("properties", {})
+    return found
+
+
+def _rest(schema: Node) -> Node | Literal[False]:
+    """What a field without a name here has to be; False: there is none."""
+    rest: Any = schema.get("additionalProperties", schema.get("unevaluatedProperties", True))
+    return {} if rest is True else rest
 
 
 def _values_of(schema: Node) -> list[Any] | None:
     """Those that it names; None: it names none."""
-    if "const" in schema:
-        return [schema["const"]]
-    values: list[Any] | None = schema.get("enum")
-    return values
+    return [schema["const"]] if "const" in schema else schema.get("enum")
 
 
 def _types(schema: Node) -> set[str]:
-    if (values := _values_of(schema)) is not None and "type" not in schema:
-        kinds = {"null" if value is None else OF_VALUE[type(value)] for value in values}
-    else:
-        said = schema.get("type", TYPES)
-        kinds = {said} if isinstance(said, str) else set(said)
+    """Of a schema of one type, or of any."""
+    said = schema.get("type")
+    kinds = TYPES if said is None else {said}
     return kinds | {"integer"} if "number" in kinds else kinds
 
 
@@ -171,9 +212,5 @@ def _may_be(schema: Node, kind: str) -> bool:
     return kind in _types(schema)
 
 
-def _is_closed(schema: Mapping[str, Any]) -> bool:
-    return schema.get("additionalProperties") is False or schema.get("unevaluatedProperties") is False
-
-
 def _listed(values: list[Any]) -> str:
-    return re.sub(r"^\[|\]$", "", repr(values))
+    return ", ".join(map(repr, values))

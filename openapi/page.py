@@ -1,15 +1,13 @@
 """A contract as a page for people: one file, without a script and without anything from elsewhere."""
 
-import json
 from collections.abc import Iterable, Iterator
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from openapi import shape
 from openapi.document import Node, Operation, examples, operations, resolved
-from openapi.text import PARAGRAPH, code, line, paragraphs, terms
+from openapi.text import PARAGRAPH, code, line, paragraphs, terms, written
 
 RENAMED = {"413": "Content Too Large", "414": "URI Too Long", "422": "Unprocessable Content"}
 """As RFC 9110 has them, and later Pythons."""
@@ -147,7 +145,7 @@ def _described(document: Node, node: Node) -> str:
 
 
 def _inline(document: Node, node: Node) -> str:
-    shown = [code(_written(value)) for _, value in examples(document, node)]
+    shown = [code(written(value)) for _, value in examples(document, node)]
     return f"<p>Such as {', '.join(shown)}.</p>" if shown else ""
 
 
@@ -213,13 +211,9 @@ def _content(document: Node, content: Node) -> str:
 def _examples(document: Node, media: Node) -> str:
     return "".join(
         f"<figure><figcaption>{line(f'Example: {name}' if name else 'Example')}</figcaption>"
-        f'<pre tabindex="0">{code(_written(value))}</pre></figure>'
+        f'<pre tabindex="0">{code(written(value))}</pre></figure>'
         for name, value in examples(document, media)
     )
-
-
-def _written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def _then(document: Node, response: Node) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from html import escape
 
 from openapi.document import Node, resolved
-from openapi.text import code, paragraphs, terms
+from openapi.text import code, paragraphs, terms, written
 
 NAMED = "#/components/schemas/"
 JOINED = {"oneOf": " or ", "anyOf": " or ", "allOf": " and "}
@@ -60,7 +60,7 @@ def annotated(said: str, *, required: bool) -> str:
 def _plain(document: Node, schema: Node) -> str:
     values = [schema["const"]] if "const" in schema else schema.get("enum")
     if values is not None:
-        said = " or ".join(code("null" if value is None else value) for value in values)
+        said = " or ".join(code(written(value)) for value in values)
     else:
         said = _type(document, schema)
     return ", ".join([said, *_bounds(schema)])
@@ -85,4 +85,4 @@ def _bounds(schema: Node) -> Iterator[str]:
     if "pattern" in schema:
         yield f"like {code(schema['pattern'])}"
     if schema.get("default") is not None:
-        yield f"default {code(schema['default'])}"
+        yield f"default {code(written(schema['default']))}"

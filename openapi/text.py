@@ -1,16 +1,23 @@
 """Words of the contract as HTML: escaped, with the little Markdown that they have."""
 
+import json
 import re
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 PARAGRAPH = re.compile(r"\n\s*\n")
 CODE = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\[([^\]]+)\]\((https?://[^)\s]+)\)")
 
 
-def code(text: object) -> str:
-    return f"<code>{escape(str(text))}</code>"
+def code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
+
+
+def written(value: Any) -> str:
+    """A text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def line(markdown: str) -> str:

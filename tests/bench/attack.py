@@ -51,6 +51,8 @@ REQUESTS: dict[str, Callable[[int], bytes]] = {
     "no such path": plain(b"GET /wp-login.php"),
     "wrong admin token": plain(b"GET /v1/events", b"authorization: Bearer wrong\r\n"),
     "many headers": plain(b"POST /webhooks/producer", b"x: y\r\n" * 101),
+    "huge head": plain(b"POST /webhooks/producer", b"x: " + b"y" * 70_000 + b"\r\n"),
+    "two lengths": plain(b"POST /webhooks/producer", b"transfer-encoding: chunked\r\n"),
     "no HTTP": lambda _: b"\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n",
     "metrics": plain(b"GET /metrics"),
     "readiness": plain(b"GET /readyz"),

@@ -38,12 +38,15 @@ webhooks:
     post:
       operationId: w
       parameters: [{ name: I, in: header, required: true, schema: { type: string, enum: [m, n] } }]
-      requestBody: { content: { application/json: { schema: { $ref: '#/components/schemas/Told' } } } }
+      requestBody:
+        required: true
+        content: { application/json: { schema: { $ref: '#/components/schemas/Told' } } }
       responses:
         '2XX':
           description: d
           content: { application/json: { schema: { $ref: '#/components/schemas/Asked' } } }
 components:
+  securitySchemes: { key: { type: http, scheme: bearer } }
   schemas:
     Asked:
       type: object
@@ -54,12 +57,15 @@ components:
         list: { type: array, items: { type: number } }
         count: { type: integer }
         one: { oneOf: [{ type: string }, { type: integer }] }
+        map: { type: object, additionalProperties: { type: integer } }
         self: { $ref: '#/components/schemas/Asked' }
     Told:
       allOf: [{ $ref: '#/components/schemas/Base' }]
       required: [id]
       properties:
+        id: { minLength: 1 }
         state: { type: string, enum: [up, down] }
+        map: { type: object, additionalProperties: { type: integer } }
         self: { $ref: '#/components/schemas/Told' }
       unevaluatedProperties: false
     Base:
@@ -108,15 +114,17 @@ BREAKING = [
     (f"{A}.parameters.0", "required", True, f"{P}: query q has to be there now"),
     (A, "parameters", BEFORE["paths"]["/a"]["post"]["parameters"][1:], f"{P}: query q is no longer taken"),
     (f"{A}.parameters.0.schema", "enum", ["x"], f"{P}: query q no longer takes 'y'"),
+    (f"{A}.parameters.0", "schema", {"type": "string", "pattern": "^x"}, f"{P}: query q no longer takes 'y'"),
     (f"{A}.parameters.1.schema", "maxLength", 4, f"{P}: header x-h no longer takes maxLength 5, not 4"),
     (f"{A}.requestBody", "required", True, f"{P}: body has to be there now"),
     (f"{A}.requestBody.content", "text/plain", GONE, f"{P}: body: text/plain is gone"),
     (f"{A}.responses", "200", GONE, f"{R} is gone"),
-    (f"{A}.responses.200.headers", "H", GONE, f"{R}: H is gone"),
-    (f"{A}.responses.200.headers.H", "required", False, f"{R}: H is no longer there always"),
+    (f"{A}.responses.200.headers", "H", GONE, f"{R}: header h is no longer there"),
+    (f"{A}.responses.200.headers.H", "required", False, f"{R}: header h is no longer there always"),
     (f"{A}.responses.200.content", "text/csv", {}, f"{R}: may now be text/csv"),
     (f"{A}.responses.200.content", "application/json", GONE, f"{R}: application/json is gone"),
     (f"{ASKED}.required", "+", "may", f"{B}.may has to be there now"),
+    (f"{ASKED}.required", "+", "unnamed", f"{B}.unnamed has to be there now"),
     (f"{ASKED}.properties", "list", GONE, f"{B}.list is no longer taken"),
     (ASKED, "additionalProperties", False, f"{B} takes no unknown fields any more"),
     (f"{ASKED}.properties.may", "type", "integer", f"{B}.may no longer takes null"),
@@ -125,6 +133,8 @@ BREAKING = [
     (f"{ASKED}.properties.must", "pattern", "^b", f"{B}.must no longer takes pattern ^a, not ^b"),
     (f"{ASKED}.properties.must", "enum", ["a"], f"{B}.must no longer takes any value, not only 'a'"),
     (f"{ASKED}.properties.list.items", "type", "integer", f"{B}.list[] no longer takes number"),
+    (f"{ASKED}.properties.list", "uniqueItems", True, f"{B}.list no longer takes uniqueItems any, not True"),
+    (f"{ASKED}.properties.map.additionalProperties", "minimum", 0, f"{B}.map.* no longer takes minimum any, not 0"),
     (f"{ASKED}.properties.one", "oneOf", [{"type": "string"}], f"{B}.one no longer takes integer"),
     (TOLD, "required", [], f"{T}.id is no longer there always"),
     (f"{TOLD}.properties.state", "enum", ["up", "down", "off"], f"{T}.state may now be 'off'"),
@@ -132,10 +142,17 @@ BREAKING = [
     (f"{BASE}.properties", "note", GONE, f"{T}.note is no longer there"),
     (f"{BASE}.properties.id", "type", ["string", "null"], f"{T}.id may now be null"),
     (f"{BASE}.properties.id", "maxLength", 10, f"{T}.id may now be maxLength 10, not 9"),
-    (W, "parameters", [], "POST w: header i is no longer sent"),
+    (f"{TOLD}.properties.id", "minLength", 0, f"{T}.id may now be minLength 0, not 1"),
+    (f"{TOLD}.properties.map.additionalProperties", "type", "number", f"{T}.map.* may now be number"),
+    (f"{TOLD}.properties.map", "properties", {"n": {"type": "string"}}, f"{T}.map.n may now be string"),
+    (f"{TOLD}.properties.map", "additionalProperties", GONE, f"{T}.map.* may now be array or boolean or null or number or object or string"),
+    ("components.securitySchemes.key", "scheme", "basic", "key is another kind of credential"),
+    (W, "parameters", [], "POST w: header i is no longer there"),
     (f"{W}.parameters.0", "required", False, "POST w: header i is no longer there always"),
     (f"{W}.parameters.0.schema", "enum", ["m", "n", "o"], "POST w: header i may now be 'o'"),
     (f"{W}.requestBody.content", "text/plain", {}, "POST w: body: may now be text/plain"),
+    (f"{W}.requestBody", "required", False, "POST w: body is no longer there always"),
+    (f"{W}.responses.2XX", "headers", {"N": {"required": True, "schema": {}}}, "POST w: 2XX: header n has to be there now"),
     (f"{W}.responses", "2XX", GONE, "POST w: 2XX is gone"),
 ]  # fmt: skip
 HARMLESS = [
@@ -157,6 +174,18 @@ HARMLESS = [
     ("paths./b.get", "security", [{"key": []}]),
     (f"{ASKED}.properties.must", "pattern", GONE),
     (f"{ASKED}.properties.one", "oneOf", [{"type": "integer"}, {"type": "string"}, {"type": "boolean"}]),
+    (f"{ASKED}.properties.one", "oneOf", [{"type": ["string", "integer"]}]),
+    (f"{ASKED}.properties", "one", {"type": ["integer", "string"]}),
+    (f"{ASKED}.properties", "may", {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 9}, {"type": "null"}]}),
+    (f"{ASKED}.properties", "count", {"allOf": [{"type": ["integer", "null"]}, {"type": "number"}]}),
+    (f"{ASKED}.properties.map.additionalProperties", "type", "number"),
+    (f"{ASKED}.properties.map", "additionalProperties", GONE),
+    (f"{ASKED}.properties.must", "description", "other words"),
+    (f"{A}.parameters.0", "schema", {"type": "string", "maxLength": 1}),
+    (f"{TOLD}.properties.map.additionalProperties", "minimum", 0),
+    (f"{TOLD}.properties.map", "properties", {"n": {"const": 1}}),
+    (f"{TOLD}.properties.map", "additionalProperties", False),
+    ("components.securitySchemes.key", "description", "other words"),
     (f"{TOLD}.required", "+", "note"),
     (f"{TOLD}.properties", "new", {"type": "string"}),
     (f"{TOLD}.properties.state", "enum", ["up"]),

@@ -31,8 +31,8 @@ FAST = settings(
         HealthCheck.function_scoped_fixture,
     ],
 )
-A_WALK = settings(FAST, max_examples=20, stateful_step_count=10, phases=[Phase.generate], database=None)
-MOST_WALKS = 40
+A_WALK = settings(FAST, max_examples=5, stateful_step_count=10, phases=[Phase.generate], database=None)
+MOST_WALKS = 160
 SECRETS = (SECRET, KEY.decode(), TOKEN)
 
 
@@ -116,7 +116,17 @@ def test_whatever_the_admin_asks_has_a_documented_answer(case, gateway, phases):
     validate(case, gateway, phases, headers=headers, excluded_checks=MISLED)
 
 
-class Walk(schema(GenerationMode.POSITIVE).include(path_regex="^/v1/").as_state_machine()):
+def linked():
+    """What follows links, without the filters of the list of events: most that are made up leave nothing to follow."""
+    document = copy.deepcopy(DOCUMENT)
+    listed = document["paths"]["/v1/events"]["get"]
+    listed["parameters"] = [one for one in listed["parameters"] if one.get("name") in ("limit", "cursor")]
+    loaded = schemathesis.openapi.from_dict(document).include(path_regex="^/v1/")
+    loaded.config.generation.update(modes=[GenerationMode.POSITIVE])
+    return loaded
+
+
+class Walk(linked().as_state_machine()):
     """Goes from answer to answer by their links: from the list to an event, its replay, its erasure; from a replay to its end."""
 
     gateway: Running

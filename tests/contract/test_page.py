@@ -76,6 +76,11 @@ def test_statuses_headers_credentials_bounds_and_examples_are_on_the_page(page):
     assert "Authorization: Bearer …" in page
 
 
+def test_a_value_is_on_the_page_as_it_is_sent(page):
+    assert "default <code>false</code>" in page
+    assert re.findall(r"<code>(?:True|False|None)</code>", page) == []
+
+
 def test_what_the_document_says_is_text_and_no_markup(document):
     said = copy.deepcopy(document)
     said["info"] |= {

@@ -1,6 +1,8 @@
 """What /metrics tells: all that can happen from the start, and what is counted here also while the store is away."""
 
+import asyncio
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import app
 from gateway.account import Account
+from gateway.chores import LAG_PERIOD_SECONDS, watch_event_loop
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.metrics import LAG_LOOKS, Metrics
@@ -201,6 +204,17 @@ def test_the_lag_is_the_worst_of_a_minute_whoever_asks_and_how_often():
     for _ in range(LAG_LOOKS - 1):
         metrics.event_loop_lags.append(0.001)
     assert lag() == 0.002
+
+
+async def test_the_lag_is_how_late_the_event_loop_wakes():
+    metrics = Metrics(version="0")
+    watching = asyncio.create_task(watch_event_loop(metrics))
+    await asyncio.sleep(0)
+    time.sleep(LAG_PERIOD_SECONDS + 0.2)  # noqa: ASYNC251 - what holds up the loop
+    for _ in range(5):
+        await asyncio.sleep(0)
+    watching.cancel()
+    assert max(metrics.event_loop_lags) >= 0.2
 
 
 @pytest.mark.parametrize("state", ["pending", "dead"])

@@ -198,9 +198,10 @@ def recording_destination() -> Iterator[Destination]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            status = destination.status  # as of now: whoever sees that this has come may set another
             destination.received.append(Received(self.path, self.headers.items(), body))
             said = f"{self.path}\n{self.headers}".encode() + body if destination.echoes else b""
-            self.send_response(destination.status)
+            self.send_response(status)
             self.send_header("content-length", str(len(said)))
             self.end_headers()
             self.wfile.write(said)

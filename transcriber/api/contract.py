@@ -38,4 +38,4 @@ class Document:
 
 def routes() -> Iterator[Route]:
     for path, (name, media_type) in FILES.items():
-        yield Route(path, Document(name, media_type).answer, methods=["GET"])
+        yield Route(path, Document(name, media_type).answer)
