@@ -32,12 +32,15 @@ from gateway.site import Lifespan, front, site, until_stopped
 from gateway.store import Store
 from gateway.tracing import Tracing
 from gateway.tracing.context import passed_on
+from gateway.turns import Turns
 from gateway.turnstile import Turnstile
 
 STOP_GRACE_SECONDS = 6.0
 """For attempts under way at a stop: with the requests' two before, within the ten that container runtimes give."""
 TRACES_GRACE_SECONDS = 1.0
 """Then for the spans that wait."""
+BEGUN_IN_A_TURN = 4
+"""Requests of nobody known, in one turn of the event loop."""
 EVENT_ID_CHANCE_BYTES = 10
 STRANGERS_PER_SECOND = 200.0
 OTHERS_PER_SECOND = 100.0
@@ -121,7 +124,14 @@ def create(
     )
     others = site(operations.probes() if own_port else every, lifespan=lifespan)
     return Gateway(
-        app=until_stopped(front(ingest, others, turnstile=_turnstile(config, per_second=OTHERS_PER_SECOND))),
+        app=until_stopped(
+            front(
+                ingest,
+                others,
+                turnstile=_turnstile(config, per_second=OTHERS_PER_SECOND),
+                turns=Turns(BEGUN_IN_A_TURN),
+            )
+        ),
         admin_app=until_stopped(site(every)) if own_port else None,
         routes=every,
         sources=sources,

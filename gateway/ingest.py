@@ -31,6 +31,7 @@ from gateway.patience import Patience
 from gateway.reading import Reading
 from gateway.route import Router
 from gateway.tracing import Tracing
+from gateway.turns import sender_of
 from gateway.turnstile import Turnstile
 from gateway.verify import Verifier
 from gateway.verify.handshake import Reply
@@ -111,13 +112,16 @@ class Ingest:
         received = await self._receive(scope, receive, source)
         if isinstance(received, Rejected):
             return self._refuse(name, received)
-        return await self._take(source, received, started=started)
-
-    async def _take(self, source: Source, received: Webhook, *, started: float) -> ASGIApp:
-        name = source.name
         verified = self._verify(source, received)
+        sender_of(scope).is_known = isinstance(verified, VerifiedWebhook) and verified.secret >= 0
         if isinstance(verified, Rejected):
             return self._refuse(name, verified)
+        return await self._take(source, received, verified, started=started)
+
+    async def _take(
+        self, source: Source, received: Webhook, verified: VerifiedWebhook, *, started: float
+    ) -> ASGIApp:
+        name = source.name
         if (reply := self._door.answer_verified(source, verified)) is not None:
             return self._shake(name, reply)
         if (over := self._over_rate(name)) is not None:

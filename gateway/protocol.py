@@ -17,6 +17,7 @@ from gateway.framing import MALFORMED, Refused, check_framing
 from gateway.limits import Limits
 from gateway.problem import problem
 from gateway.refusals import Refusals
+from gateway.turns import SENDER, Sender
 
 
 class Backpressure(FlowControl):
@@ -67,6 +68,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, limits: Limits, crowd: Crowd, refusals: Refusals, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limits = limits
+        self.app_state = {**self.app_state, SENDER: Sender()}
         self._crowd = crowd
         self._refusals = refusals
         self.leaving = False

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.ingest import PATH
 from gateway.log import emit
 from gateway.problem import problem
+from gateway.turns import Turns, sender_of
 from gateway.turnstile import Turnstile
 
 Lifespan = Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]
@@ -33,11 +34,12 @@ def site(routes: Iterable[BaseRoute], *, lifespan: Lifespan | None = None) -> St
     return application
 
 
-def front(webhooks: ASGIApp, others: Starlette, *, turnstile: Turnstile) -> ASGIApp:
+def front(webhooks: ASGIApp, others: Starlette, *, turnstile: Turnstile, turns: Turns) -> ASGIApp:
     """Webhooks go straight to their application: the way through Starlette's routing costs more than their verification.
 
-    Everything else takes turns, so that nobody has so much of it made that webhooks wait. Whether the process lives is
-    answered at once: whoever is kept waiting for that restarts the gateway.
+    What is no webhook, or comes from nobody known, begins in its turn, so that no burst of it keeps webhooks waiting; and
+    of what is none only so much is answered that webhooks are. Whether the process lives is answered at once: whoever is
+    kept waiting for that restarts the gateway.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,6 +48,8 @@ def front(webhooks: ASGIApp, others: Starlette, *, turnstile: Turnstile) -> ASGI
             return
         is_webhook = scope["path"].startswith(PATH)
         try:
+            if not (is_webhook and sender_of(scope).is_known):
+                await turns.wait()
             if not is_webhook and scope["path"] != "/healthz":
                 await turnstile.wait()
             await (webhooks if is_webhook else others)(scope, receive, send)

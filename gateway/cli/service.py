@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import gc
 import logging
 import os
 import socket
@@ -22,6 +23,9 @@ from gateway.tracing import Tracing
 TURN_SECONDS = 0.001
 """How long the thread that encodes spans keeps the interpreter's lock from the event loop, which asks for it again after every
 system call. With Python's own 5 ms a webhook that meets a batch takes three times as long."""
+
+OLD_COLLECTED_AFTER = 1000
+"""Collections of what is young before what is old is looked through too; Python's own is 10."""
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -56,6 +60,7 @@ def serve(options: argparse.Namespace) -> int:
     admin = (
         server.AdminPort(created.admin_app, admin_listener) if created.admin_app and admin_listener else None
     )
+    _collect_seldom()
     server.serve(
         created.app,
         listener,
@@ -66,6 +71,17 @@ def serve(options: argparse.Namespace) -> int:
         on_hangup=reload,
     )
     return 0
+
+
+def _collect_seldom() -> None:
+    """What is there at the start stays, and requests leave no cycles behind that add up.
+
+    Python's collector would go through all of it again and again: with 500 connections 30 ms at a time, in which nobody is
+    answered.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*gc.get_threshold()[:2], OLD_COLLECTED_AFTER)
 
 
 def _tracing(config: Config, *, clock: Clock) -> Tracing | None:

@@ -18,6 +18,7 @@ from gateway.metrics import Metrics
 from gateway.model import Rejected, RejectionReason
 from gateway.protocol import Limits
 from gateway.site import front, site, until_stopped
+from gateway.turns import Turns
 from gateway.turnstile import Turnstile
 from openapi.document import FOLDER, operations, read, resolved
 from openapi.page import RENAMED
@@ -129,7 +130,7 @@ async def test_a_fault_and_a_stop_are_answered_in_the_words_of_the_contract(name
     async def fails(_scope, _receive, _send):
         raise error
 
-    webhooks = front(fails, site([]), turnstile=Turnstile(per_second=1000, most_waiting=0))
+    webhooks = front(fails, site([]), turnstile=Turnstile(per_second=1000, most_waiting=0), turns=Turns(1))
     transport = httpx.ASGITransport(until_stopped(webhooks), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         answer = await client.post("/webhooks/producer")

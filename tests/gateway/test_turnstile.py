@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from gateway.limits import Limits
 from gateway.site import front
+from gateway.turns import Turns
 from gateway.turnstile import Turnstile
 from tests.support.accepting import accepting
 from tests.support.gateway_app import SOURCES, signed
@@ -140,7 +141,7 @@ def test_everything_that_is_no_webhook_waits_but_whether_the_process_lives(shut)
         yield
 
     routes = [Route(path, lambda _: Response(status_code=204)) for path in ("/healthz", "/readyz")]
-    app = front(ingest, Starlette(routes=routes, lifespan=lifespan), turnstile=shut)
+    app = front(ingest, Starlette(routes=routes, lifespan=lifespan), turnstile=shut, turns=Turns(1))
     with serving(app, limits=Limits()) as served, connect(served.port) as connection:
         connection.sendall(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n")
         eventually(lambda: shut.waiting == 1)
