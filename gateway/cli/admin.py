@@ -47,6 +47,7 @@ def show_event(options: argparse.Namespace) -> int:
         print()
         output.fields(delivery, DELIVERY)
         output.table(delivery["history"], ATTEMPT)
+        output.answer(delivery["history"])
     output.content(event)
     return 0
 

@@ -47,6 +47,13 @@ def content(item: Mapping[str, Any]) -> None:
     )
 
 
+def answer(attempts: Sequence[Mapping[str, Any]]) -> None:
+    """What the destination said last, where it said anything."""
+    said = [attempt["response_base64"] for attempt in attempts if attempt["response_base64"]]
+    if said:
+        print(f"last answer: {one_line(base64.b64decode(said[-1]).decode('utf-8', 'replace').strip())}")
+
+
 def shown_time(at: int) -> str:
     """Local time of `at`, in Unix ms."""
     return datetime.fromtimestamp(at / 1000).astimezone().isoformat(" ", "seconds")

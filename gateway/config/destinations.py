@@ -117,7 +117,8 @@ def _sign(table: Reader) -> Signing | None:
         if not secrets and not unresolved:
             sign.fault("secret", "is missing")
         for one in secrets:
-            _check_secret(sign, one)
+            if not isinstance(one, Unresolved):
+                _check_secret(sign, one)
     return Signing(secrets) if secrets or scheme == "source" else None
 
 

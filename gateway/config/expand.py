@@ -50,14 +50,18 @@ def _expand_text(text: str, *, environ: Mapping[str, str], faults: list[str], pl
     def replace(match: re.Match[str]) -> str:
         nonlocal failed
         try:
-            if match["path"]:
-                return _read(match["path"])
-            found = variable(match["name"], environ=environ)
+            found = _read(match["path"]) if match["path"] else variable(match["name"], environ=environ)
         except (OSError, ValueError) as error:
             failed = True
-            faults.append(f"{place}: {match['path'] or match['name']}: {reason(error)}")
+            if match["path"] and isinstance(error, OSError):  # the reason ends with the path
+                faults.append(f"{place}: {reason(error)}")
+            else:
+                faults.append(f"{place}: {match['path'] or match['name']}: {reason(error)}")
             return ""
-        if found is None and match["default"] is None:
+        if match["path"] and not found:
+            failed = True
+            faults.append(f"{place}: the file {match['path']} is empty")
+        elif found is None and match["default"] is None:
             failed = True
             faults.append(f"{place}: the environment variable {match['name']} is not set or empty")
         return found or match["default"] or ""

@@ -133,13 +133,15 @@ def _server(table: Reader, *, environ: Mapping[str, str]) -> Server:
     overridden = {key: environ[name] for name, key in OVERRIDES.items() if environ.get(name)}
     server = Reader({**table.rest(), **overridden}, place=table.place, faults=table.faults)
     defaults = Server()
+    host = server.text("host", defaults.host)
+    port = server.integer("port", defaults.port, least=0, most=65_535)
     result = Server(
-        host=server.text("host", defaults.host),
-        port=server.integer("port", defaults.port, least=0, most=65_535),
+        host=host,
+        port=port,
         max_body_bytes=server.integer("max_body_bytes", defaults.max_body_bytes, least=1, most=2**30),
         max_connections=server.integer("max_connections", defaults.max_connections, least=1, most=1_000_000),
         admin_token=_admin_token(server, environ=environ),
-        admin_listen=_admin_listen(server),
+        admin_listen=_admin_listen(server, host, port),
         trusted_proxies=read_networks(server, "trusted_proxies"),
         log_level=server.choice("log_level", defaults.log_level, LOG_LEVELS),
     )
@@ -147,7 +149,7 @@ def _server(table: Reader, *, environ: Mapping[str, str]) -> Server:
     return result
 
 
-def _admin_listen(server: Reader) -> tuple[str, int] | None:
+def _admin_listen(server: Reader, webhooks_host: str, webhooks_port: int) -> tuple[str, int] | None:
     text = server.text("admin_listen", None)
     if text is None:
         return None
@@ -157,7 +159,10 @@ def _admin_listen(server: Reader) -> tuple[str, int] | None:
             "admin_listen", f"must be an address and a port, as 127.0.0.1:8081 or [::1]:8081, not {text!r}"
         )
         return None
-    return found[1] or found[2], int(found[3])
+    host, port = found[1] or found[2], int(found[3])
+    if port and port == webhooks_port and host == webhooks_host:
+        server.fault("admin_listen", f"{text} is where webhooks are taken: it needs a port of its own")
+    return host, port
 
 
 def _admin_token(server: Reader, *, environ: Mapping[str, str]) -> str | None:

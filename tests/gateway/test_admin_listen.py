@@ -225,14 +225,6 @@ def test_an_address_that_is_taken_is_one_clear_line_and_nothing_is_served(tmp_pa
         refused(tmp_path, **{"host": 0, "admin": 0, taken: port}, port=port, setting=setting)
 
 
-def test_an_address_that_both_ports_are_to_have_is_one_clear_line(tmp_path):
-    with socket.socket() as reserved:  # bound, so that nobody else is given it; it can still be listened on
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
-        refused(tmp_path, host=port, admin=port, port=port, setting="server.admin_listen")
-
-
 def refused(folder, *, host, admin, port, setting):
     """A start with the ports `host` and `admin`, for the sake of `port`."""
     result = subprocess.run(

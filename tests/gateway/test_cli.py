@@ -492,7 +492,7 @@ def test_a_backup_never_replaces_a_file(tmp_path):
         ("copy.db", None, ("there is no store",)),
         ("copy.db", b"not a database at all, but some text that is long enough " * 100, ("not a database",)),
         ("copy.db", "cut", ("malformed",)),
-        ("nowhere/copy.db", "sound", ("No such file",)),
+        ("nowhere/copy.db", "sound", ("nowhere/copy.db: No such file or directory",)),
     ],
 )
 def test_a_backup_that_cannot_be_made_is_one_clear_line_and_leaves_nothing(tmp_path, target, content, words):
@@ -505,7 +505,7 @@ def test_a_backup_that_cannot_be_made_is_one_clear_line_and_leaves_nothing(tmp_p
         content = store[: len(store) // 2 // 4096 * 4096]
     if isinstance(content, bytes):
         (tmp_path / "gateway.db").write_bytes(content)
-    one_clear_line(run(tmp_path, "backup", tmp_path / target), *words)
+    assert "partial" not in one_clear_line(run(tmp_path, "backup", tmp_path / target), *words)
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
 
 

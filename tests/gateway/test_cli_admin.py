@@ -20,6 +20,7 @@ from tests.support.waiting import eventually
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory):
     with recording_destination() as destination:
+        destination.echoes = True
         text = f"""{SOURCES}
         [[destinations]]
         name = "app"
@@ -312,7 +313,7 @@ def test_a_person_reads_an_event_with_its_attempts_and_its_body(gateway):
     event_id = gateway.post(b'{"type": "wanted",\n "bell": "\x7f"}').json()["event_id"]
     eventually(lambda: gateway.event(event_id)["state"] == "delivered")
     _, text = Terminal(gateway, "events", "show", event_id).end()
-    for words in (f"id: {event_id}", "state: delivered", "destination: app", "success", "webhook-id: msg_", '{"type": "wanted",', "\\x7f"):  # fmt: skip
+    for words in (f"id: {event_id}", "state: delivered", "destination: app", "success", "webhook-id: msg_", '{"type": "wanted",', "\\x7f", "last answer: '/"):  # fmt: skip
         assert words in text
     assert "\x7f" not in text
 

@@ -212,6 +212,7 @@ def test_the_address_of_the_admin_api_is_read_from_the_file_and_from_the_environ
         ("admin_listen = 'localhost:65536'", "admin_listen: must be an address and a port"),
         ("admin_listen = 'http://localhost:1'", "admin_listen: must be an address and a port"),
         ("admin_listen = 8081", "admin_listen: must be a string"),
+        ("admin_listen = '0.0.0.0:8080'", "admin_listen: 0.0.0.0:8080 is where webhooks are taken"),
         ("admin_token = 'a b'", "admin_token: must be printable ASCII without spaces"),
         ("admin_token = 'é'", "admin_token: must be printable ASCII without spaces"),
     ],
@@ -422,6 +423,27 @@ def test_a_secret_file_that_cannot_be_read_is_a_fault(reference):
     text = f'[[sources]]\nname = "a"\npreset = "svix"\nsecrets = ["{reference}"]\n'
     found = fault(text, S_FILE="nowhere")
     assert found.startswith("sources[0].secrets[0]: ")
+    assert found.count("nowhere") <= 1
+
+
+def test_a_signing_secret_that_cannot_be_read_is_one_fault():
+    text = (
+        f'{SOURCE}{DESTINATION}sign = {{ scheme = "standard-webhooks", secrets = ["${{file:nowhere}}"] }}\n'
+    )
+    assert fault(text) == "destinations[0].sign.secrets[0]: No such file or directory: nowhere"
+
+
+@pytest.mark.parametrize("content", ["", "\n"])
+def test_an_empty_secret_file_is_a_fault_wherever_it_is_named(content):
+    Path("empty").write_text(content, "utf-8")
+    assert (
+        fault(f"[server]\nadmin_token = '${{file:empty}}'\n{SOURCE}")
+        == "server.admin_token: the file empty is empty"
+    )
+    assert (
+        fault(f"{SOURCE}{DESTINATION}bearer_token = '${{file:empty}}'\n")
+        == "destinations[0].bearer_token: the file empty is empty"
+    )
 
 
 @pytest.mark.parametrize("name", ["GATEWAY_ADMIN_TOKEN", "GATEWAY_STORE_URL"])

@@ -25,6 +25,7 @@ class Disk:
         """May raise OSError."""
         self._path = path
         self._log = Path(f"{path}-wal")
+        self._file = identity(path)
         self._counting = threading.Lock()
         self.unmoved_bytes = self._log.stat().st_size if self._log.exists() else 0
         """What is in the log and not in the database, at most."""
@@ -55,21 +56,35 @@ class Disk:
             )
 
     def look(self) -> None:
-        """Raise StoreUnavailable where the disk is gone."""
+        """Raise StoreUnavailable where the disk is gone, or the file: what is written to one without a name is lost."""
         with self._counting:
             self._unseen_bytes = 0
         # Before the disk: what is moved meanwhile is counted twice, not left out.
         unmoved_bytes = self.unmoved_bytes
         try:
             free_bytes = shutil.disk_usage(self._path.parent).free
+            is_there = identity(self._path) == self._file
         except OSError as error:
             raise StoreUnavailable(f"the disk cannot be looked at: {error}") from None
+        if not is_there:
+            raise StoreUnavailable(
+                f"{self._path.name} was taken away or replaced while the gateway runs: put it back, or restart the gateway"
+            )
         self.free_bytes = max(0, free_bytes - unmoved_bytes)
         self._looked_at = time.monotonic()
 
     def used_bytes(self) -> int:
         """Of the store's files."""
         return sum(file.stat().st_size for file in (self._path, self._log) if file.exists())
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Of the file that has this name now; None where there is none. May raise OSError."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def kept_bytes(path: Path) -> int:

@@ -107,7 +107,8 @@ def copy(path: Path, target: Path, *, now: int) -> int:
     except FileExistsError:
         raise StoreUnusable(f"{target} exists; name a new file") from None
     except (OSError, sqlite3.Error) as error:
-        raise StoreUnusable(f"{target}: {error}") from None
+        reason = getattr(error, "strerror", None) or error  # it names a file that nobody asked for
+        raise StoreUnusable(f"{target}: {reason}") from None
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)

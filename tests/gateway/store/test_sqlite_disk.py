@@ -1,5 +1,6 @@
 """The room that is left is what is left once the write-ahead log has been moved into the database."""
 
+import asyncio
 import contextlib
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.store.sqlite.disk import LOOK_BYTES, OVERHEAD_BYTES, Disk
+from gateway.store.sqlite.disk import LOOK_BYTES, LOOK_SECONDS, OVERHEAD_BYTES, Disk
 from tests.support.store import accept, event, open_store
 from tests.support.waiting import eventually
 
@@ -54,6 +55,27 @@ def test_a_mebibyte_that_was_written_is_seen_at_once(disk):
     disk.written(disk.free_bytes)
     with pytest.raises(StoreUnavailable):
         disk.demand_room()
+
+
+async def test_what_is_taken_away_or_replaced_takes_no_more_until_it_is_back(path):
+    async with open_store(path) as store:
+        await accept(store, event(1))
+        away = path.rename(path.with_name("away"))
+        for is_replaced in (False, True):
+            if is_replaced:
+                path.write_bytes(away.read_bytes())
+            await refuses(store)
+            with pytest.raises(StoreUnavailable, match="was taken away or replaced"):
+                await store.stats()
+        away.replace(path)
+        await store.stats()
+        await accept(store, event(3))
+
+
+async def refuses(store):
+    await asyncio.sleep(2 * LOOK_SECONDS)
+    with pytest.raises(StoreUnavailable, match="was taken away or replaced"):
+        await accept(store, event(2))
 
 
 def test_the_log_of_a_process_that_was_killed_is_counted(path):
