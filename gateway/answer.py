@@ -7,7 +7,14 @@ from gateway.model import Accepted, Rejected, RejectionReason
 from gateway.problem import problem
 from gateway.verify.handshake import Reply
 
-UNAUTHORIZED = "The request could not be authenticated. The reason is in the gateway's log."
+# Made once: floods consist of what is answered by them.
+UNAUTHENTICATED = problem(401, "The request could not be authenticated. The reason is in the gateway's log.")
+MADE: dict[RejectionReason, ASGIApp] = {
+    "unknown_source": problem(
+        404, "There is no source of this name; the URL is /webhooks/ and a source's name."
+    ),
+    "method": problem(405, "Webhooks are sent by POST.", headers={"allow": "POST"}),
+}
 
 
 class Stored:
@@ -36,18 +43,14 @@ def shaken(reply: Reply) -> ASGIApp:
 def refusal(rejected: Rejected) -> ASGIApp:
     """What the sender is told. One answer for every failure to authenticate, so that it teaches a forger nothing."""
     sentence = f"{rejected.detail[0].upper()}{rejected.detail[1:]}."
-    again = {"retry-after": str(rejected.retry_after_seconds)}
-    answers: dict[RejectionReason, tuple[int, str, dict[str, str]]] = {
-        "unknown_source": (
-            404,
-            "There is no source of this name; the URL is /webhooks/ and a source's name.",
-            {},
-        ),
-        "method": (405, "Webhooks are sent by POST.", {"allow": "POST"}),
-        "too_slow": (408, sentence, {"connection": "close"}),
-        "too_large": (413, sentence, {"connection": "close"}),
-        "rate_limited": (429, f"{sentence} Send it again after a while.", again),
-        "unavailable": (503, "The event could not be stored now; send it again.", again),
-    }
-    status, text, headers = answers.get(rejected.reason, (401, UNAUTHORIZED, {}))
-    return problem(status, text, headers=headers)
+    match rejected.reason:
+        case "too_slow" | "too_large":
+            status = 408 if rejected.reason == "too_slow" else 413
+            return problem(status, sentence, headers={"connection": "close"})
+        case "rate_limited" | "unavailable":
+            again = {"retry-after": str(rejected.retry_after_seconds)}
+            if rejected.reason == "rate_limited":
+                return problem(429, f"{sentence} Send it again after a while.", headers=again)
+            return problem(503, "The event could not be stored now; send it again.", headers=again)
+        case _:
+            return MADE.get(rejected.reason, UNAUTHENTICATED)

@@ -24,8 +24,8 @@ TURN_SECONDS = 0.001
 """How long the thread that encodes spans keeps the interpreter's lock from the event loop, which asks for it again after every
 system call. With Python's own 5 ms a webhook that meets a batch takes three times as long."""
 
-OLD_COLLECTED_AFTER = 1000
-"""Collections of what is young before what is old is looked through too; Python's own is 10."""
+COLLECTED_AFTER = (700, 10, 1000)
+"""Objects more than before, until the youngest are looked through; such collections until the older, and the oldest, are too."""
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -81,7 +81,7 @@ def _collect_seldom() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*gc.get_threshold()[:2], OLD_COLLECTED_AFTER)
+    gc.set_threshold(*COLLECTED_AFTER)
 
 
 def _tracing(config: Config, *, clock: Clock) -> Tracing | None:

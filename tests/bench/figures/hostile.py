@@ -13,7 +13,7 @@ from tests.bench.result import Cell, Claim, Figure, Panel, distribution, quantil
 
 ROUNDS = 5
 PER_SECOND = 200
-SECONDS = 0.6
+SECONDS = 1.2
 QUIET_SECONDS = SECONDS / 2
 """Before each attack, and again after it: a quantile of as many webhooks as there are under it."""
 SETTLE_SECONDS = 0.1
