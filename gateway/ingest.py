@@ -41,6 +41,9 @@ PATH = "/webhooks/"
 ANSWER_SECONDS = 1.0
 """Producers give an answer between one and a few seconds; after this they are asked to come again."""
 
+MOST_VERIFIED_AT_ONCE_BYTES = 2**18
+"""Of a body. What takes longer to go through is gone through beside the event loop, which answers others meanwhile."""
+
 AUTHENTIC = ("rate_limited", "unavailable")
 """Reasons to refuse what is no stranger's."""
 
@@ -112,7 +115,12 @@ class Ingest:
         received = await self._receive(scope, receive, source)
         if isinstance(received, Rejected):
             return self._refuse(name, received)
-        verified = self._verify(source, received)
+        is_long = len(received.body) > MOST_VERIFIED_AT_ONCE_BYTES
+        verified = (
+            await asyncio.to_thread(self._verify, source, received)
+            if is_long
+            else self._verify(source, received)
+        )
         sender_of(scope).is_known = isinstance(verified, VerifiedWebhook) and verified.secret >= 0
         if isinstance(verified, Rejected):
             return self._refuse(name, verified)

@@ -4,7 +4,9 @@ import asyncio
 import socket
 import threading
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -17,7 +19,7 @@ from gateway.metrics import Metrics
 from gateway.site import front
 from gateway.turns import SENDER, Sender, Turns, sender_of
 from gateway.turnstile import Turnstile
-from tests.support.gateway_app import SOURCES, configuration, open_store, signed
+from tests.support.gateway_app import KEY, SOURCES, configuration, open_store, signed
 from tests.support.gateway_server import serving
 from tests.support.waiting import eventually
 
@@ -151,6 +153,40 @@ async def test_a_source_that_believes_everybody_makes_nobody_known(webhooks):
     assert not await webhooks(Sender(), {}, source="open")
 
 
+class Noting:
+    """A verifier that notes in which thread it was asked."""
+
+    def __init__(self, verifier):
+        self._verifier = verifier
+        self.threads = []
+
+    def __getattr__(self, name):
+        return getattr(self._verifier, name)
+
+    def verify(self, webhook, *, now):
+        self.threads.append(threading.get_ident())
+        return self._verifier.verify(webhook, now=now)
+
+
+@pytest.mark.parametrize(("size", "is_beside"), [(2**18, False), (2**18 + 1, True)])
+async def test_a_long_body_is_verified_beside_the_event_loop(tmp_path, size, is_beside):
+    config, metrics = configuration(SOURCES, tmp_path), Metrics(version="test")
+    config = replace(config, server=replace(config.server, max_body_bytes=2**20))
+    store = open_store(config, tmp_path / "gateway.db", metrics)
+    created = app.create(config, store=store, clock=SystemClock(), metrics=metrics)
+    (name,) = created.sources
+    noting = Noting(created.sources[name].verifier)
+    created.sources[name] = replace(created.sources[name], verifier=noting)
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(created.app), base_url="http://gateway")
+    body = b"x" * size
+    for key, status in ((KEY, 200), (b"another" * 5, 401)):
+        answer = await client.post(f"/webhooks/{name}", content=body, headers=signed(body, key=key))
+        assert answer.status_code == status
+    assert [thread != threading.get_ident() for thread in noting.threads] == [is_beside] * 2
+    await client.aclose()
+    await store.close()
+
+
 def test_a_sender_is_that_of_one_connection():
     seen = []
 
@@ -158,7 +194,7 @@ def test_a_sender_is_that_of_one_connection():
         seen.append(sender_of(scope))
         await Response(status_code=200)(scope, receive, send)
 
-    application = Starlette(routes=[Route("/", Noting(noting))], lifespan=nothing)
+    application = Starlette(routes=[Route("/", Seeing(noting))], lifespan=nothing)
     with (
         serving(application, limits=Limits()) as server,
         connect(server.port) as one,
@@ -169,7 +205,7 @@ def test_a_sender_is_that_of_one_connection():
     assert seen[0] is not seen[2]
 
 
-class Noting:
+class Seeing:
     """An ASGI application as an object: Starlette takes a function for an endpoint."""
 
     def __init__(self, application):
