@@ -11,7 +11,7 @@ from tests.bench.result import Cell, Claim, Figure, from_json
 
 PROLOGUE = """# Benchmarks
 
-`make bench` measures all of this anew in some thirty minutes, most of them for the long queue, the storm, the pages and the hour of speech, and writes this page, its plots and `benchmarks.json`;
+`make bench` measures all of this anew in some thirty-five minutes, most of them for the long queue, the storm, the pages and the hour of speech, and writes this page, its plots and `benchmarks.json`;
 `make bench BENCH=--quick` does less of it, in some five minutes, and only prints; `make bench BENCH="latency pruning"`
 measures what is named and leaves the rest of the page. Everything runs on one machine over loopback,
 generator and destination beside the gateway, on the same cores: a number here is one of this machine and a ratio
