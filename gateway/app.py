@@ -123,15 +123,9 @@ def create(
         config, dispatcher, forwarders, store=store, clock=clock, tracing=tracing, chores=chores
     )
     others = site(operations.probes() if own_port else every, lifespan=lifespan)
+    turnstile = _turnstile(config, per_second=OTHERS_PER_SECOND)
     return Gateway(
-        app=until_stopped(
-            front(
-                ingest,
-                others,
-                turnstile=_turnstile(config, per_second=OTHERS_PER_SECOND),
-                turns=Turns(BEGUN_IN_A_TURN),
-            )
-        ),
+        app=until_stopped(front(ingest, others, turnstile=turnstile, turns=Turns(BEGUN_IN_A_TURN))),
         admin_app=until_stopped(site(every)) if own_port else None,
         routes=every,
         sources=sources,
