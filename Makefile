@@ -102,8 +102,8 @@ storm: setup ## kill the gateway at random under load for MINUTES (default: 10),
 transcriber-storm: setup ## the same with the transcriber, its engine and its webhook failing at random
 	$(BIN)/python -m tests.support.transcriber_storm --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
 
-fuzz: .venv-fuzz/installed ## fuzz the verifiers for SECONDS (default: 60), guided by what of them is reached
-	.venv-fuzz/bin/python -m tests.support.fuzzing "$(SECONDS)"
+fuzz: .venv-fuzz/installed ## fuzz the verifiers for SECONDS (default: 60) or with RUNS inputs, guided by what of them is reached
+	.venv-fuzz/bin/python -m tests.support.fuzzing "$(SECONDS)" "$(or $(RUNS),0)"
 
 mutants: setup ## break the verifiers in one place after the other, and say what no test noticed
 	$(BIN)/python -m tests.support.mutants

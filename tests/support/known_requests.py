@@ -232,7 +232,7 @@ def _of_template(parameters: Mapping[str, Any], headers: Mapping[bytes, bytes], 
         query = request.query
         if parameters.get("url_decode"):
             query = unquote_to_bytes(query)
-        form = b"".join(sorted(name + value for name, value in _pairs(request.body)))
+        form = b"".join(name + value for name, value in sorted(_pairs(request.body)))
         found["url"] = query + (form if "form_sorted" in template else request.body)
     return found
 
