@@ -8,7 +8,7 @@ SECONDS ?= 60
 BIN := .venv/bin
 PYTHON_SOURCES = $(shell find gateway transcriber stack openapi tests -name '*.py') pyproject.toml
 # Tests that mostly wait for processes, beside those that mostly compute: the two lanes of `make test`.
-WAITING := $(addprefix tests/,convex journey page)
+WAITING := $(addprefix tests/,bench contract convex journey page)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -51,7 +51,7 @@ screenshots: setup ## take new pictures of the page for docs/images; look at the
 	RENEW_SCREENSHOTS=1 $(BIN)/pytest tests/page/test_screenshots.py
 
 test: setup ## every test that needs nothing but this
-	@echo "Two lanes of tests, side by side; each tells what came of it when it is done (some 8 minutes) ..."
+	@echo "Two lanes of tests, side by side; each tells what came of it when it is done (some 12 minutes) ..."
 	@rm -f .coverage .coverage.*
 	@$(MAKE) --silent -j2 --output-sync=target test-computing test-waiting
 	@$(BIN)/coverage combine --quiet
