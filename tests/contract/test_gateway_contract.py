@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.errors import Flaky
 from requests.auth import AuthBase
 from schemathesis import GenerationMode
@@ -35,7 +35,7 @@ FAST = settings(
     ],
 )
 A_WALK = settings(FAST, max_examples=5, stateful_step_count=10, phases=[Phase.generate], database=None)
-MOST_WALKS = 160
+MOST_WALKS = 40
 SECRETS = (SECRET, KEY.decode(), TOKEN)
 
 
@@ -167,10 +167,10 @@ def test_whatever_follows_from_an_answer_has_a_documented_answer_too_and_each_li
         for link in response.get("links", {}).values()
     }
     Walk.gateway, Walk.succeeded, Walk.failures = gateway, set(), []
-    for _ in range(MOST_WALKS):
+    for number in range(MOST_WALKS):
         gateway.post(b'{"type": "t"}')
         with suppress(Flaky):  # a store remembers: the same steps do not lead to the same answers
-            Walk.run(settings=A_WALK)
+            seed(number)(Walk).run(settings=A_WALK)  # else Hypothesis takes the same steps each time where CI is set
         if linked <= Walk.succeeded:
             break
     assert Walk.failures == []
