@@ -170,7 +170,7 @@ def test_whatever_follows_from_an_answer_has_a_documented_answer_too_and_each_li
     for number in range(MOST_WALKS):
         gateway.post(b'{"type": "t"}')
         with suppress(Flaky):  # a store remembers: the same steps do not lead to the same answers
-            seed(number)(Walk).run(settings=A_WALK)  # else Hypothesis takes the same steps each time where CI is set
+            seed(number)(Walk).run(settings=A_WALK)  # else the same steps each time where CI is set
         if linked <= Walk.succeeded:
             break
     assert Walk.failures == []

@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-import gc
+import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
-import tracemalloc
+from pathlib import Path
 
 import httpx
 import pytest
-import uvloop
 
 from gateway.clock import SystemClock
 from gateway.config import Destination
@@ -19,10 +20,11 @@ from gateway.connection import Connection
 from gateway.forward import Forwarder
 from gateway.model import Claim, DeliveryId
 from gateway.transport import Transport
+from tests.support.failing_attempts import BODY, EVENT_LOOPS, IN_FLIGHT
 from tests.support.raw_server import raw_server, say
 from tests.support.store import NOW, A, event
 
-EVENT_LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+ROOT = Path(__file__).parents[2]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 REFUSED = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"
 
@@ -57,6 +59,15 @@ async def transport(**changes):
         yield one
     finally:
         await one.aclose()
+
+
+@contextlib.asynccontextmanager
+async def listening(serve):
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
 
 
 def request(url):
@@ -206,15 +217,12 @@ async def test_idle_connections_are_closed_after_their_time():
         writer.close()
         closed += 1
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with transport(idle_seconds=0.05) as one:
+    async with listening(serve) as url, transport(idle_seconds=0.05) as one:
         await asyncio.gather(*(ask(one, url) for _ in range(3)))
         assert closed == 0
         await until(lambda: closed == 3)
         await ask(one, url)
         await until(lambda: closed == 4)
-    server.close()
 
 
 async def test_no_more_connections_are_kept_than_asked_for():
@@ -260,8 +268,7 @@ async def test_an_attempt_that_is_cancelled_ends_its_connection():
         ended.set()
         writer.close()
 
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    async with forwarder(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as one:
+    async with listening(hang) as url, forwarder(url) as one:
         attempt = asyncio.create_task(one.forward(claim()))
         await arrived.wait()
         attempt.cancel()
@@ -269,7 +276,6 @@ async def test_an_attempt_that_is_cancelled_ends_its_connection():
             await attempt
         async with asyncio.timeout(10):
             await ended.wait()
-    server.close()
 
 
 async def test_a_thousand_attempts_that_end_by_time_out_leave_no_file_open():
@@ -288,37 +294,17 @@ def open_files():
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are all that is asked for
 
 
+@pytest.mark.parametrize("loop", EVENT_LOOPS)
 @pytest.mark.parametrize(("end", "kind"), [("reset", "no_answer"), ("silence", "timeout")])
-async def test_large_bodies_take_no_more_memory_than_is_in_flight_and_none_after(end, kind):
-    """Even while nothing collects cycles: what failed must not be held by its own traceback."""
-    body, in_flight = b"x" * 1_000_000, 8
-
-    async def serve(reader, writer):
-        while await reader.read(65_536) and end == "silence":
-            pass
-        writer.transport.abort()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with forwarder(url, timeout_seconds=5 if end == "reset" else 0.1) as one:
-        large = claim(body=body)
-        tracemalloc.start()
-        gc.collect()
-        gc.disable()
-        try:
-            for _ in range(5):
-                outcomes = await asyncio.gather(*(one.forward(large) for _ in range(in_flight)))
-                assert {outcome.kind for outcome in outcomes} == {kind}
-            _, peak = tracemalloc.get_traced_memory()
-            await until(lambda: not any(isinstance(thing, Connection) for thing in gc.get_objects()))
-            await until(lambda: largest_block() < len(body))
-        finally:
-            gc.enable()
-            tracemalloc.stop()
-    server.close()
-    assert peak < 1.5 * in_flight * len(body), peak
-
-
-def largest_block():
-    """Bytes, of what was allocated since the tracing began; the event loop lets go of what it was sending a turn later."""
-    return max((trace.size for trace in tracemalloc.take_snapshot().traces), default=0)
+def test_large_bodies_take_no_more_memory_than_is_in_flight_and_none_after(loop, end, kind):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.failing_attempts", loop, end],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    measured = json.loads(done.stdout)
+    assert measured["kinds"] == [kind]
+    assert measured["peak"] < 1.5 * IN_FLIGHT * len(BODY)
+    assert (measured["connections"], measured["held"]) == (0, [])
