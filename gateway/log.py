@@ -5,39 +5,39 @@ import contextlib
 import json
 import logging
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
 
 LOGGER = logging.getLogger("gateway")
 MAX_PENDING = 256
 """Lines that may wait for the end of the event loop's turn."""
-to_json = json.JSONEncoder(default=str).encode
 ALIKE_PER_SECOND = 10
+EXCEPTION = "exception"
+"""The field with a traceback."""
+to_json = json.JSONEncoder(default=str).encode
 quoted = json.encoder.encode_basestring_ascii
 """A text as JSON. An encoder is made anew for every call of `to_json`; most of what lines say needs none."""
 
-
-class Line(logging.LogRecord):
-    """A record that knows only what a line says: where in the code it was made is not looked up."""
-
-    def __init__(self, event: str, level: int, fields: dict[str, Any]) -> None:
-        self.__dict__.update(BLANK)
-        self.created = time.time()
-        self.msg = event
-        self.levelno = level
-        self.levelname = logging.getLevelName(level)
-        self.fields = fields
-
-
-BLANK = logging.LogRecord("gateway", logging.INFO, "", 0, "", (), None).__dict__
+Form = Callable[[float, int, str, dict[str, Any]], str]
+"""A line of time in Unix seconds, level, event and fields."""
 
 
 def emit(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """`event` is a noun and what happened to it, such as `webhook.accepted`; `fields` say to which one."""
-    if LOGGER.isEnabledFor(level):
-        LOGGER.handle(Line(event, level, fields))
+    """`event` is a noun and what happened to it, such as `webhook.accepted`; `fields` say to which one.
+
+    It goes past `logging`, whose records and handlers cost as much as the line; where nobody has called `set_up` it does not.
+    """
+    if not LOGGER.isEnabledFor(level):
+        return
+    if _lines is not None:
+        _lines.take(time.time(), level, event, fields)
+    else:
+        LOGGER.log(level, event, extra={"fields": fields})
 
 
 class Alike:
@@ -65,30 +65,34 @@ class Alike:
 
 
 def set_up(*, level: str, stream: TextIO = sys.stderr) -> None:
-    """Everything logged in this process goes to `stream`, in one form."""
-    handler = LineHandler(stream)
-    handler.setFormatter(HumanFormatter() if stream.isatty() else JsonFormatter())
+    """Everything logged in this process goes to `stream`, in one form, until `take_down`."""
+    global _lines  # noqa: PLW0603 - as `logging` itself, it is one for the process
+    _lines = Lines(stream, words if stream.isatty() else Json())
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [OfLibraries(_lines)]
     root.setLevel(max(logging.getLevelNamesMapping()[level.upper()], logging.INFO))
     LOGGER.setLevel(level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
-class LineHandler(logging.Handler):
-    """Makes and writes the lines of one turn of the event loop together, which costs half; where no loop runs, at once.
+def take_down() -> None:
+    """What is emitted from now on is `logging`'s."""
+    global _lines  # noqa: PLW0603
+    _lines = None
 
-    A process that ends, by an exception too, leaves no line behind: `logging` flushes its handlers then.
-    """
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
+class Lines:
+    """Makes and writes the lines of one turn of the event loop together, which costs half; where no loop runs, at once."""
+
+    def __init__(self, stream: TextIO, form: Form) -> None:
         self._stream = stream
-        self._pending: list[logging.LogRecord] = []
+        self._form = form
+        self._pending: deque[tuple[float, int, str, dict[str, Any]]] = deque()
         self._flushed_by: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.RLock()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self._pending.append(record)
+    def take(self, at: float, level: int, event: str, fields: dict[str, Any]) -> None:
+        self._pending.append((at, level, event, fields))
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # none runs in this thread
@@ -101,56 +105,74 @@ class LineHandler(logging.Handler):
             loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        with self.lock or contextlib.nullcontext(), contextlib.suppress(OSError, ValueError):
-            records, self._pending, self._flushed_by = self._pending, [], None
-            if records:
-                self._stream.write("".join([self._line(record) for record in records]))
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            self._flushed_by = None
+            lines = []
+            while self._pending:
+                at, level, event, fields = self._pending.popleft()
+                try:
+                    lines.append(self._form(at, level, event, fields))
+                except Exception as error:  # noqa: BLE001 - whatever a value's `str` does: a line says what it can
+                    lines.append(self._form(at, level, event, {"unsayable": repr(error)}))
+            if lines:
+                self._stream.write("".join(lines))
                 self._stream.flush()
 
-    def _line(self, record: logging.LogRecord) -> str:
+
+_lines: Lines | None = None
+
+
+class OfLibraries(logging.Handler):
+    """Takes what is logged through `logging`. A process that ends, by an exception too, leaves no line behind: it flushes then."""
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
         try:
-            return f"{self.format(record)}\n"
+            fields = {}
+            if record.exc_info:
+                fields[EXCEPTION] = logging.Formatter().formatException(record.exc_info)
+            self._lines.take(record.created, record.levelno, record.getMessage(), fields)
         except Exception:  # noqa: BLE001 - as in every handler: what cannot be said stops nothing
             self.handleError(record)
-            return ""
+
+    def flush(self) -> None:
+        self._lines.flush()
 
 
-class JsonFormatter(logging.Formatter):
+class Json:
     """Times in UTC, to the millisecond."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._second = 0
-        self._second_text = ""
+        self._ms = 0
+        self._time = ""
 
-    def format(self, record: logging.LogRecord) -> str:
-        fields = getattr(record, "fields", {})
-        if record.exc_info:
-            fields = {**fields, "exception": self.formatException(record.exc_info)}
+    def __call__(self, at: float, level: int, event: str, fields: dict[str, Any]) -> str:
+        ms = int(at * 1000)
+        if ms != self._ms:
+            self._ms = ms
+            self._time = f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
         said = [
             f', "{key}": {quoted(value) if value.__class__ is str else _as_json(value)}'
             for key, value in fields.items()
         ]
-        at, level = self._time(record.created), record.levelname.lower()
-        return (
-            f'{{"time": "{at}", "level": "{level}", "event": {quoted(record.getMessage())}{"".join(said)}}}'
-        )
-
-    def _time(self, created: float) -> str:
-        second = int(created)
-        if second != self._second:
-            self._second_text = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
-            self._second = second
-        return f"{self._second_text}.{int(created * 1000) % 1000:03d}Z"
+        return f'{{"time": "{self._time}", {_head(level, event)}{"".join(said)}}}\n'
 
 
-class HumanFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        fields = getattr(record, "fields", {})
-        words = "".join(f"  {key}={_shown(value)}" for key, value in fields.items() if value is not None)
-        level = "" if record.levelno == logging.INFO else f" {record.levelname}"
-        text = f"{datetime.fromtimestamp(record.created):%H:%M:%S}{level} {record.getMessage()}{words}"  # noqa: DTZ006 - a person reads local time
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+@lru_cache(maxsize=64)
+def _head(level: int, event: str) -> str:
+    return f'"level": "{logging.getLevelName(level).lower()}", "event": {quoted(event)}'
+
+
+def words(at: float, level: int, event: str, fields: dict[str, Any]) -> str:
+    said = "".join(
+        f"  {key}={_shown(value)}" for key, value in fields.items() if value is not None and key != EXCEPTION
+    )
+    shown_level = "" if level == logging.INFO else f" {logging.getLevelName(level)}"
+    text = f"{datetime.fromtimestamp(at):%H:%M:%S}{shown_level} {event}{said}\n"  # noqa: DTZ006 - a person reads local time
+    return f"{text}{fields[EXCEPTION]}\n" if EXCEPTION in fields else text
 
 
 def _as_json(value: Any) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.log import ALIKE_PER_SECOND, LOGGER, MAX_PENDING, Alike, emit, set_up
+from gateway.log import ALIKE_PER_SECOND, LOGGER, MAX_PENDING, Alike, emit, set_up, take_down
 
 
 class Terminal(io.StringIO):
@@ -25,6 +25,7 @@ def restored_logging():
     root, level = logging.getLogger(), LOGGER.level
     handlers, root_level, uvicorn_level = root.handlers[:], root.level, logging.getLogger("uvicorn").level
     yield
+    take_down()
     root.handlers[:] = handlers
     root.setLevel(root_level)
     LOGGER.setLevel(level)
@@ -205,7 +206,7 @@ async def test_a_log_that_nobody_takes_stops_nothing():
     assert failures == []
 
 
-def test_a_line_that_cannot_be_made_takes_no_other_along(capsys):
+def test_a_line_that_a_library_cannot_make_takes_no_other_along(capsys):
     def act():
         logging.getLogger("anything").warning("%d", "no number")
         emit("thing.happened")
@@ -213,6 +214,43 @@ def test_a_line_that_cannot_be_made_takes_no_other_along(capsys):
     (line,) = logged(act).splitlines()
     assert json.loads(line)["event"] == "thing.happened"
     assert "no number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_a_value_that_cannot_be_said_leaves_the_line_and_takes_no_other_along(stream):
+    class Unsayable:
+        def __str__(self):
+            raise ValueError("not now")
+
+    async def act():
+        emit("thing.happened", value=Unsayable())
+        emit("thing.followed")
+
+    first, second = logged(lambda: asyncio.run(act()), stream=stream()).splitlines()
+    assert "thing.happened" in first
+    assert "not now" in first
+    assert "thing.followed" in second
+
+
+async def test_no_line_is_lost_where_threads_and_the_event_loop_log_at_once():
+    stream = io.StringIO()
+    set_up(level="info", stream=stream)
+
+    def log(first):
+        for number in range(first, first + 500):
+            emit("thing.happened", number=number)
+
+    threads = [threading.Thread(target=log, args=(500 * n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(1500, 2000):
+        emit("thing.happened", number=number)
+        if number % 7 == 0:
+            await asyncio.sleep(0)
+    for thread in threads:
+        await asyncio.to_thread(thread.join)
+    await asyncio.sleep(0)
+    assert sorted(numbers(stream.getvalue())) == list(range(2000))
 
 
 def refuse(lines, *alike):
