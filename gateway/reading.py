@@ -44,14 +44,19 @@ def _as_type(value: Any) -> str | None:
 
 def _as_key(value: Any, *, longest: int | None) -> str | None:
     """A string or a number that is not too long, as text; else None. `longest` None: of any length."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            value = json.dumps(value, allow_nan=False)
-        except ValueError:  # infinite, or an integer of thousands of digits
-            return None
-    if not isinstance(value, str) or not value or (longest is not None and len(value) > longest):
+    text = value if isinstance(value, str) else _number_as_text(value)
+    if not text or (longest is not None and len(text) > longest):
         return None
-    return value if _storable(value) else None
+    return text if _storable(text) else None
+
+
+def _number_as_text(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:  # infinite, or an integer of thousands of digits
+        return None
 
 
 def _storable(text: str) -> bool:

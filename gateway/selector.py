@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from json.scanner import make_scanner
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -161,13 +162,20 @@ def _refuse_constant(name: str) -> Any:
 
 
 DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+scan = make_scanner(DECODER)  # type: ignore[arg-type]  # the stub names the scanner itself
+OPENINGS = (b'{"', b"{}", b"[{")
+"""How most bodies begin: as UTF-8, and without a space before them."""
 
 
 def _parse(body: bytes) -> Any:
-    """As `json.loads`, which makes a decoder anew for every body."""
+    """As `json.loads`, which makes a decoder anew for every body, and looks for its encoding and for spaces around it."""
     try:
-        return DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
-    except (ValueError, RecursionError):
+        if not body.startswith(OPENINGS):
+            return DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
+        text = body.decode("utf-8", "surrogatepass")
+        value, end = scan(text, 0)
+        return value if end == len(text) else DECODER.decode(text)
+    except (ValueError, RecursionError, StopIteration):
         return None
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.model import Webhook
@@ -99,6 +99,46 @@ def test_a_function_that_there_is_not_is_refused_with_the_nearest_one(path, near
 def test_a_body_that_is_no_json_has_no_value(body):
     assert find("json:type", content(body)) is None
     assert content(body).json is None
+
+
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+PIECES = [
+    '{"',
+    '":',
+    "{}",
+    "[{",
+    "}]",
+    "}",
+    "]",
+    ",",
+    " ",
+    "\n",
+    "\ufeff",
+    "\0",
+    '"a"',
+    "1",
+    "NaN",
+    "é",
+    "\\ud800",
+    "null",
+]
+
+
+def loaded(body):
+    try:
+        return json.loads(body, parse_constant=int)  # which refuses their names
+    except (ValueError, RecursionError):
+        return None
+
+
+@given(text=st.lists(st.sampled_from(PIECES), max_size=8).map("".join), encoding=st.sampled_from(ENCODINGS))
+@example(text='{"a": [{}]} \n', encoding="utf-8")
+@example(text='{"a": 1} {', encoding="utf-8")
+@example(text='[{"a": 1}]', encoding="utf-16-le")
+@settings(max_examples=2000, deadline=None)
+def test_a_body_is_read_as_pythons_json_reads_it(text, encoding):
+    body = text.encode(encoding)
+    assert content(body).json == loaded(body)
 
 
 def test_the_last_of_repeated_keys_counts():
