@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 
 from gateway.model import (
@@ -56,13 +57,16 @@ FROM (VALUES {rows}) v
 INSERT_DELIVERIES = """
 INSERT INTO deliveries (id, event_seq, destination, ordering_key, queued_at, running_since, next_attempt_at, attempts,
                         leased_at, lease_until)
-SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
+SELECT column1, column2, column3, column4, column5, column6, nullif(column7, 0), column8, nullif(column9, 0), nullif(column10, 0)
+FROM (VALUES {rows}) WHERE column1 IS NOT 0
 """
 
 Key = tuple[str, str, int]
 """Source, dedupe key, and the hash of both."""
 
 quoted = json.encoder.encode_basestring_ascii
+NEVER = 0
+"""In place of a time that is null in the table."""
 
 
 @value
@@ -87,7 +91,7 @@ def accept(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[Accepted
     known, fresh, learned = _sort(db, arrivals, keys)
     events = [arrivals[index].event for index in fresh]
     new_keys = [
-        (*key, event.body_sha256, event.id, event.received_at)
+        (*key, rows.Blob(event.body_sha256), event.id, event.received_at)
         for index, event in zip(fresh, events, strict=True)
         for key in keys[index]
     ]
@@ -112,10 +116,14 @@ def accept(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[Accepted
 
 
 def headers_to_text(headers: Headers) -> str:
-    pairs = [
-        f"[{quoted(name.decode('latin-1'))}, {quoted(value.decode('latin-1'))}]" for name, value in headers
-    ]
+    pairs = [f"[{_name(name)}, {quoted(value.decode('latin-1'))}]" for name, value in headers]
     return f"[{', '.join(pairs)}]"
+
+
+@lru_cache(maxsize=128)
+def _name(name: bytes) -> str:
+    """Producers send the same few again and again."""
+    return quoted(name.decode("latin-1"))
 
 
 def headers_from_text(text: str) -> Headers:
@@ -190,25 +198,22 @@ class _Queue:
     def add(self, arrival: Arrival, name: DestinationName, *, of: _Delivering, seq: int) -> None:
         event, key = arrival.event, arrival.event.ordering_key
         now = event.received_at - self._standings.offset_ms
-        due_at: int | None = now
-        lease_until: int | None = None
+        due_at, leased_at, lease_until = now, NEVER, NEVER
         if key is not None and (name, key) in self._held_back:
-            due_at = None
+            due_at = NEVER
         elif not self._standings.stands_still(name, now=now):
-            lease_until = arrival.leases.get(name)
-            if lease_until is None or (key is not None and (name, key) in self._leased):
-                lease_until = None
+            room_until = arrival.leases.get(name)
+            if room_until is None or (key is not None and (name, key) in self._leased):
                 of.due.append(name)
             else:
-                lease_until -= self._standings.offset_ms
+                leased_at, lease_until = now, room_until - self._standings.offset_ms
                 of.claims.append(_claim(event, name, delivery_id=self._next_id))
         if key is not None:
             self._held_back.add((name, key))
-            if lease_until is not None:
+            if lease_until:
                 self._leased.add((name, key))
         running_since = now - self._standings.stopped_ms(name, now=now)
-        leased_at = None if lease_until is None else now
-        attempts = 0 if lease_until is None else 1
+        attempts = 1 if lease_until else 0
         self.rows.append(
             (self._next_id, seq, name, key, now, running_since, due_at, attempts, leased_at, lease_until)
         )
@@ -246,12 +251,12 @@ def _event_row(event: Event, *, seq: int, id_reused: bool) -> tuple[object, ...]
         event.source,
         event.type,
         event.dedupe_key,
-        event.body_sha256,
+        rows.Blob(event.body_sha256),
         event.ordering_key,
         event.received_at,
-        event.webhook.query,
+        rows.Blob(event.webhook.query),
         headers_to_text(event.webhook.headers),
-        event.webhook.body,
+        rows.Blob(event.webhook.body),
         int(not event.destinations),
         int(id_reused),
         int(event.body_authenticated),

@@ -49,6 +49,9 @@ def numbers(texts: Sequence[Any]) -> Iterator[int]:
 PAD = 0
 """Python hands integers on to SQLite at once; None and bytes it offers to every adapter first, which costs ten times as much."""
 
+Blob = bytearray
+"""For bytes: it is handed on at once too."""
+
 
 @functools.cache
 def filled(sql: str, number: int, width: int) -> str:
