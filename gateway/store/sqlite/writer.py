@@ -142,14 +142,17 @@ class Writer:
             loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if not self._is_scheduled and not self._is_open:
-            loop.call_soon(self._begin)
-            self._is_scheduled = True
-            self._idle.clear()
+            self._schedule(loop)
         self._waiting.append(Task(work, item, future, short, content_bytes, must, unheard))
         self._waiting_bytes += content_bytes
         return future
 
     # On the event loop's thread.
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_soon(self._begin)
+        self._is_scheduled = True
+        self._idle.clear()
 
     def _begin(self) -> None:
         """A transaction of what waits now."""
@@ -170,7 +173,11 @@ class Writer:
         self._queue.put(Begun(group, content_bytes, started, answers))
 
     def _end(self, group: list[Task], result: list[Answer] | Exception, seconds: float = 0) -> None:
-        """The disk has its next work before the answers go out: then it and the event loop are busy at the same time."""
+        """The answers go out before the next transaction begins.
+
+        What comes meanwhile is part of it, and its COMMIT gets the interpreter's lock as soon as the event loop waits: while
+        many answers go out nothing would give that up.
+        """
         self._is_open = False
         try:
             if isinstance(result, Exception):
@@ -182,8 +189,8 @@ class Writer:
                 _resolve(result)
                 self._on_commit(seconds, len(group))
         finally:
-            if self._waiting:
-                self._begin()
+            if self._waiting and self._loop is not None:
+                self._schedule(self._loop)
             else:
                 self._idle.set()
 
