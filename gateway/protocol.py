@@ -168,10 +168,6 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head = True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else it is a trailer, which nobody has asked for
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._offered = self.headers
@@ -180,6 +176,7 @@ class Protocol(HttpToolsProtocol):
             self.headers[:], self._offered = self._offered, None
         self._check_head()
         super().on_headers_complete()
+        self.headers = []  # the request has its own; what comes now are trailers, which nobody has asked for
         self._in_head, self._in_body = False, True
         self._progress()
         self._unset_deadline()

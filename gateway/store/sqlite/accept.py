@@ -31,13 +31,14 @@ WHERE v.column1 IS NOT 0
 ORDER BY k.number
 """
 
+# OR FAIL: what fails is undone as a whole with its transaction. To undo the statement alone, SQLite would copy each page first.
 INSERT_KEYS = """
-INSERT INTO dedupe_keys (source, dedupe_key, hash, body_sha256, event_id, seen_at)
+INSERT OR FAIL INTO dedupe_keys (source, dedupe_key, hash, body_sha256, event_id, seen_at)
 SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
 """
 
 INSERT_EVENTS = """
-INSERT INTO events (seq, id, source, type, dedupe_key, body_sha256, ordering_key, received_at, query, headers, body,
+INSERT OR FAIL INTO events (seq, id, source, type, dedupe_key, body_sha256, ordering_key, received_at, query, headers, body,
                     unrouted, id_reused, body_authenticated)
 SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
 """
@@ -55,7 +56,7 @@ FROM (VALUES {rows}) v
 """
 
 INSERT_DELIVERIES = """
-INSERT INTO deliveries (id, event_seq, destination, ordering_key, queued_at, running_since, next_attempt_at, attempts,
+INSERT OR FAIL INTO deliveries (id, event_seq, destination, ordering_key, queued_at, running_since, next_attempt_at, attempts,
                         leased_at, lease_until)
 SELECT column1, column2, column3, column4, column5, column6, nullif(column7, 0), column8, nullif(column9, 0), nullif(column10, 0)
 FROM (VALUES {rows}) WHERE column1 IS NOT 0

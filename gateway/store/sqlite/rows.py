@@ -60,5 +60,5 @@ def filled(sql: str, number: int, width: int) -> str:
 
 
 def _padded(number: int) -> int:
-    """The next power of two, so that few lengths of a statement have to be kept prepared."""
-    return 1 << (number - 1).bit_length()
+    """The next power of two or multiple of eight, so that few lengths of a statement have to be kept prepared."""
+    return 1 << (number - 1).bit_length() if number <= 8 else -(-number // 8) * 8

@@ -86,7 +86,7 @@ def statements():
 def plan(store, sql):
     values = dict.fromkeys(re.findall(r":(\w+)", sql))
     if rows.ROWS in sql:
-        inserted = re.search(r"INSERT INTO \w+ \(([^)]*)\)", sql)
+        inserted = re.search(r"INSERT (?:OR FAIL )?INTO \w+ \(([^)]*)\)", sql)
         width = inserted[1].count(",") + 1 if inserted else max(map(int, re.findall(r"column(\d+)", sql)))
         sql, values = rows.filled(sql, 2, width), [None] * (2 * width)
     connection = store._connection  # noqa: SLF001 - the plan is that of the connection that runs it

@@ -322,7 +322,7 @@ async def test_no_prepared_statement_holds_on_to_much_content(path):
     taken_out = []
 
     def note(statement):
-        if statement.startswith("\nINSERT INTO events"):
+        if statement.startswith("\nINSERT OR FAIL INTO events"):
             taken_out.append(len(statement) < 1000)
 
     async with open_store(path) as store:
