@@ -8,7 +8,7 @@ SECONDS ?= 60
 BIN := .venv/bin
 PYTHON_SOURCES = $(shell find gateway transcriber stack openapi tests -name '*.py') pyproject.toml
 # Tests that mostly wait for processes, beside those that mostly compute: the two lanes of `make test`.
-WAITING := $(addprefix tests/,bench contract convex journey page)
+WAITING := $(addprefix tests/,bench convex journey page)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
