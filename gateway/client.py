@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from gateway.errors import AdminRefused, AdminUnreachable
+from gateway.problem import NOTHING_HERE
 
 TIMEOUT_SECONDS = 30.0
 PAGE = 200
@@ -69,6 +70,10 @@ class Client:
             answer = None
         if not isinstance(answer, dict) or not (response.is_success or "detail" in answer):
             raise AdminUnreachable(f"{self._url} answers, but not as a gateway does")
+        if answer.get("detail") == NOTHING_HERE:
+            raise AdminUnreachable(
+                f"{self._url} has no such path. Where admin_listen is set, the admin API is at that address alone"
+            )
         if not response.is_success:
             raise AdminRefused(response.status_code, str(answer["detail"]))
         return answer

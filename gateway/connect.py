@@ -1,15 +1,26 @@
-"""Tries to reach every destination, for `gateway check --connect`. Sends nothing."""
+"""Whether every destination may be connected to, for `gateway check`, and can be, for `--connect`. Sends nothing."""
 
 import socket
 import ssl
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
-from gateway.address import refusal
+from gateway.address import is_address, refusal
 from gateway.config import Destination
 from gateway.resolver import look_up
 
 LookUp = Callable[[str, int], list[str]]
+
+
+def refusals(destinations: Iterable[Destination]) -> list[str]:
+    """A sentence for each destination whose URL has an address that it may not have; no name is looked up."""
+    found = ((destination, _refusal(destination)) for destination in destinations)
+    return [f"destinations ({destination.name}): {why}" for destination, why in found if why]
+
+
+def _refusal(destination: Destination) -> str | None:
+    host = urlsplit(destination.url).hostname or ""
+    return refusal(host, allow_private=destination.allow_private_address) if is_address(host) else None
 
 
 def faults(destinations: Iterable[Destination], *, look_up: LookUp = look_up) -> list[str]:

@@ -261,7 +261,8 @@ class Lane:
             if change is not None:
                 await self._store.set_standing(name, change, now=self._clock.now_ms())
                 event, level = CHANGES[change]
-                emit(event, level=level, destination=name)
+                why = {"error": outcome.error} if change == "hold" else {}
+                emit(event, level=level, destination=name, **why)
         except StoreUnavailable as error:
             self._emit_error("store.unavailable", error=str(error))
 

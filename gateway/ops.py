@@ -18,7 +18,7 @@ from gateway.store import Store
 ANSWER_SECONDS = 2.0
 REST = 9
 """Times that it took to write the metrics before they are written again: anybody may ask, and with many sources and
-destinations it holds webhooks up for tens of milliseconds."""
+destinations it takes tens of milliseconds."""
 
 
 class Operations:
@@ -76,7 +76,9 @@ class Operations:
         except (StoreUnavailable, TimeoutError):
             stats = None
         began = self._clock.monotonic()
-        text = self._metrics.exposition(stats, destinations=self._destinations, now=self._clock.now_ms())
+        text = await asyncio.to_thread(  # beside the event loop, which answers webhooks meanwhile
+            self._metrics.exposition, stats, destinations=self._destinations, now=self._clock.now_ms()
+        )
         ended = self._clock.monotonic()
         self._rest_until = ended + REST * (ended - began)
         return text

@@ -4,6 +4,8 @@ from http import HTTPStatus
 
 from starlette.responses import JSONResponse
 
+NOTHING_HERE = "There is nothing at this path."
+
 
 class Problem(JSONResponse):
     media_type = "application/problem+json"

@@ -27,8 +27,9 @@ GRACEFUL_SECONDS = 2
 BACKLOG = 2048
 """Connections that may wait for being taken, as long as there is no store too."""
 SWITCH_SECONDS = 0.0005
-"""For which the event loop may keep a thread from running that is ready. The one that has waited for the disk is only for a
-moment: with Python's own 5 ms, answers and the next transaction would wait that long for it."""
+"""For how long a thread may keep the interpreter's lock from one that is ready. The one that has waited for the disk needs it for a
+moment; those that write metrics and spans would keep it from the event loop, which asks for it again after every system call. With
+Python's own 5 ms, answers wait as long for the one as for the others."""
 OWN_FILES = 100
 """What the process has open besides connections: its store, log and event loop, backups, names that are looked up."""
 

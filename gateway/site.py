@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.ingest import PATH
 from gateway.log import emit
-from gateway.problem import problem
+from gateway.problem import NOTHING_HERE, problem
 from gateway.turns import Turns, sender_of
 from gateway.turnstile import Turnstile
 
@@ -84,7 +84,7 @@ def _stopping() -> Response:
 
 async def _http_problem(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    details = {404: "There is nothing at this path.", 405: "This path does not take this method."}
+    details = {404: NOTHING_HERE, 405: "This path does not take this method."}
     return problem(
         error.status_code, details.get(error.status_code, error.detail), headers=dict(error.headers or {})
     )

@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import socket
-import sys
 
 import gateway
 from gateway import app, connect, server
@@ -20,17 +19,15 @@ from gateway.metrics import Metrics
 from gateway.store.sqlite import SqliteStore, file, sqlite_path
 from gateway.tracing import Tracing
 
-TURN_SECONDS = 0.001
-"""How long the thread that encodes spans keeps the interpreter's lock from the event loop, which asks for it again after every
-system call. With Python's own 5 ms a webhook that meets a batch takes three times as long."""
-
 COLLECTED_AFTER = (700, 10, 1000)
 """Objects more than before, until the youngest are looked through; such collections until the older, and the oldest, are too."""
 
 
 def serve(options: argparse.Namespace) -> int:
-    config = _within_room(load(options.config, environ=os.environ))
+    loaded = load(options.config, environ=os.environ)
+    config = _within_room(loaded)
     set_up(level=config.server.log_level)
+    _warn_of_few_files(config.server.max_connections, wanted=loaded.server.max_connections)
     clock, metrics = SystemClock(), Metrics(version=gateway.__version__)
     tracing = _tracing(config, clock=clock)
     listener, admin_listener = _bind(config.server)
@@ -89,7 +86,6 @@ def _tracing(config: Config, *, clock: Clock) -> Tracing | None:
         return None
     from gateway.tracing.otlp import OtlpTracing  # noqa: PLC0415 - of an extra that need not be installed
 
-    sys.setswitchinterval(TURN_SECONDS)
     try:
         return OtlpTracing(
             config.tracing, destinations=config.destinations, version=gateway.__version__, clock=clock
@@ -119,7 +115,7 @@ def backup(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     config = load(options.config, environ=os.environ)
-    faults = connect.faults(config.destinations) if options.connect else []
+    faults = (connect.faults if options.connect else connect.refusals)(config.destinations)
     if faults:
         raise ConfigError(faults)
     sources, destinations = len(config.sources), len(config.destinations)
@@ -132,6 +128,17 @@ def _within_room(config: Config) -> Config:
     others = sum(destination.max_in_flight for destination in config.destinations)
     most = server.room(config.server.max_connections, others=others)
     return dataclasses.replace(config, server=dataclasses.replace(config.server, max_connections=most))
+
+
+def _warn_of_few_files(room: int, *, wanted: int) -> None:
+    if room < wanted:
+        emit(
+            "connections.fewer",
+            level=logging.WARNING,
+            max_connections=room,
+            wanted=wanted,
+            detail="the system allows this process too few open files",
+        )
 
 
 def _count(number: int, noun: str) -> str:

@@ -312,6 +312,26 @@ def test_check_connect_names_the_destination_that_cannot_be_reached(call):
     assert b"destinations (convex): 127.0.0.1:" in result.stderr
 
 
+@pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"])
+def test_check_names_the_destination_whose_address_is_never_connected_to(tmp_path, call, host):
+    file = tmp_path / "some.toml"
+    table = f'[[sources]]\nname = "s"\nverify = {{ kind = "none" }}\n[[destinations]]\nname = "d"\nurl = "http://{host}/in"\n'
+    file.write_text(table)
+    refused = call("check", "--config", file)
+    assert refused.returncode == 1
+    assert f"destinations (d): {host.strip('[]')} is no".encode() in refused.stderr
+    file.write_text(f"{table}allow_private_address = true\n")
+    assert call("check", "--config", file).returncode == (1 if host == "0.0.0.0" else 0)
+
+
+def test_check_asks_for_no_address_of_a_name(tmp_path, call):
+    file = tmp_path / "some.toml"
+    file.write_text(
+        '[[sources]]\nname = "s"\nverify = { kind = "none" }\n[[destinations]]\nname = "d"\nurl = "http://localhost/in"\n'
+    )
+    assert call("check", "--config", file).returncode == 0
+
+
 def test_a_configuration_file_can_be_named_after_every_subcommand(tmp_path, call):
     file = tmp_path / "some.toml"
     file.write_text('[[sources]]\nname = "mine"\nverify = { kind = "none" }\n')

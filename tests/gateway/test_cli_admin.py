@@ -175,7 +175,7 @@ def test_a_token_that_no_header_can_carry_is_refused_and_not_printed(bare, gatew
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("events", "show", "evt_0"), 1, "There is no event"), (("events", "show", "../x?y#z"), 1, "There is nothing at this path"),
+        (("events", "show", "evt_0"), 1, "There is no event"), (("events", "show", "../x?y#z"), 1, "has no such path"),
         (("events", "replay"), 2, "at least one filter"), (("events", "replay", "evt_0", "--state", "dead"), 2, "--state is for replays of many"),
         (("events", "replay", "evt_0", "--dry-run"), 2, "--dry-run is for"), (("events", "replay", "--state", "dead", "--to", "app"), 2, "--to is for"),
         (("events", "replay", "--state", "pending"), 2, "on their way"), (("events", "replay", "--state", "dead", "--rate", "-1"), 2, "must be a number from 0"), (("events", "replay", "--state", "dead", "--rate", "nan"), 2, "must be a number from 0"),

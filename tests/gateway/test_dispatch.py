@@ -285,7 +285,7 @@ async def test_a_result_that_the_store_cannot_take_is_kept_and_recorded_when_it_
     assert any(record.message == "store.unavailable" for record in caplog.records)
 
 
-DOWN = outcome("server_error", status=502)
+DOWN = outcome("server_error", status=502, error="made-up")
 DAY = 86_400
 
 
@@ -311,9 +311,10 @@ async def test_an_outage_uses_up_no_attempt_of_what_waits_and_is_over_with_the_f
     await rig.later(30)
     assert {await rig.state(number) for number in range(1, 40)} == {"delivered"}
     assert (await rig.standing()).held_at is None
-    assert [one.message for one in caplog.records if one.message.startswith("destination.")] == [
-        "destination.held",
-        "destination.released",
+    told = [(one.message, one.fields) for one in caplog.records if one.message.startswith("destination.")]
+    assert told == [
+        ("destination.held", {"destination": A, "error": "made-up"}),
+        ("destination.released", {"destination": A}),
     ]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from pathlib import Path
 
 import httpx
@@ -73,10 +74,6 @@ async def test_however_many_ask_for_the_metrics_they_are_written_a_tenth_of_the_
             clock.advance(0.02)
             return super().exposition(stats, **others)
 
-    class Away:
-        async def stats(self):
-            raise StoreUnavailable("made-up")
-
     clock, metrics = ManualClock(), Slow(version="test")
     routes = Operations(store=Away(), metrics=metrics, clock=clock, destinations=[]).routes()
     transport = httpx.ASGITransport(site(routes))
@@ -91,6 +88,33 @@ async def test_however_many_ask_for_the_metrics_they_are_written_a_tenth_of_the_
         assert await ask() == 200
         assert asyncio.get_running_loop().time() - began >= 0.17
         assert metrics.written == 2
+
+
+class Away:
+    async def stats(self):
+        raise StoreUnavailable("made-up")
+
+
+async def test_while_the_metrics_are_written_others_are_answered():
+    class Long(Metrics):
+        def exposition(self, stats, **others):
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                pass
+            return super().exposition(stats, **others)
+
+    routes = Operations(
+        store=Away(), metrics=Long(version="test"), clock=ManualClock(), destinations=[]
+    ).routes()
+    transport = httpx.ASGITransport(site(routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        asked = asyncio.create_task(client.get("/metrics"))
+        answered = 0
+        while not asked.done():
+            answered += (await client.get("/healthz")).status_code == 200
+            await asyncio.sleep(0)
+        assert (await asked).status_code == 200
+    assert answered > 10
 
 
 async def test_with_a_closed_store_it_lives_and_is_not_ready(tmp_path):

@@ -3,6 +3,7 @@
 import socket
 from contextlib import ExitStack, closing
 
+from gateway.config import Server
 from gateway.server import OWN_FILES
 from tests.support.gateway_scene import scene
 from tests.support.waiting import eventually
@@ -16,7 +17,9 @@ def test_a_crowd_takes_no_files_from_the_store_the_destinations_or_an_honest_pro
     with scene(tmp_path) as here, ExitStack() as opened:
         here.gateway.start(wrapper=WITH_FEW_FILES)
         (listening,) = here.gateway.lines("server.listening")
-        assert listening["max_connections"] == 40
+        (fewer,) = here.gateway.lines("connections.fewer")
+        assert listening["max_connections"] == fewer["max_connections"] == 40
+        assert (fewer["level"], fewer["wanted"]) == ("warning", Server().max_connections)
         for number in range(3 * FILES):
             address = ("127.0.0.1", here.gateway.port)
             opened.enter_context(closing(socket.create_connection(address, timeout=10)))
