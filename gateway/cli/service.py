@@ -11,7 +11,7 @@ import gateway
 from gateway import app, connect, server
 from gateway.cli.output import shown_time
 from gateway.clock import Clock, SystemClock
-from gateway.config import Config, Server, load
+from gateway.config import Config, Server, load, waiting_for_restart
 from gateway.errors import ConfigError
 from gateway.limits import Limits
 from gateway.log import emit, set_up
@@ -48,11 +48,14 @@ def serve(options: argparse.Namespace) -> int:
 
     def reload() -> None:
         try:
-            created.reload(load(options.config, environ=os.environ))
+            changed = load(options.config, environ=os.environ)
         except ConfigError as error:
             emit("config.refused", level=logging.ERROR, faults=error.faults)
-        else:
-            emit("config.reloaded")
+            return
+        created.reload(changed)
+        if waiting := waiting_for_restart(loaded, changed):
+            emit("config.restart_needed", level=logging.WARNING, settings=waiting)
+        emit("config.reloaded")
 
     admin = (
         server.AdminPort(created.admin_app, admin_listener) if created.admin_app and admin_listener else None

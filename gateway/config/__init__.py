@@ -1,5 +1,6 @@
 """The configuration: what `gateway.toml` and the environment say, checked as a whole and frozen."""
 
+from gateway.config.changes import waiting_for_restart
 from gateway.config.load import BUILTIN, load
 from gateway.config.settings import (
     Config,
@@ -25,4 +26,5 @@ __all__ = [
     "StoreSettings",
     "TracingSettings",
     "load",
+    "waiting_for_restart",
 ]

@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from gateway.cli import main
+from gateway.config import load, waiting_for_restart
 from tests.support.gateway_app import SECRET, recording_destination, signed
 from tests.support.waiting import eventually
 
@@ -203,6 +204,73 @@ def test_sighup_takes_a_new_admin_token_and_drops_the_old_one(tmp_path):
         gateway.process.send_signal(signal.SIGHUP)
         gateway.wait_for("config.reloaded")
         assert (status("old"), status("new")) == (401, 200)
+
+
+BEFORE = """
+[server]
+port = 0
+admin_token = "t1"
+[store]
+url = "sqlite:///a.db"
+[[sources]]
+name = "kept"
+preset = "github"
+secrets = ["one-secret-of-the-tests"]
+[[sources]]
+name = "gone"
+preset = "github"
+secrets = ["one-secret-of-the-tests"]
+[[destinations]]
+name = "app"
+url = "http://127.0.0.1:9/in"
+allow_private_address = true
+bearer_token = "one"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "waiting"),
+    [
+        ("", "", []),
+        ('"one"', '"two"', []),
+        ("one-secret", "two-secret", []),
+        ('"t1"', '"t2"', []),
+        ("port = 0", 'port = 0\nlog_level = "error"', ["server.log_level"]),
+        ("a.db", "b.db", ["store.url"]),
+        ("[[sources]]", "[store.retention]\ndelivered_days = 1\n[[sources]]", ["store.retention"]),
+        ('name = "gone"', 'name = "new"', ["sources (gone)", "sources (new)"]),
+        (
+            'name = "kept"',
+            'name = "kept"\nordering_key = "json:id"\nrate_per_second = 5',
+            ["sources (kept).ordering_key", "sources (kept).rate_per_second"],
+        ),
+        ("/in", "/out", ["destinations (app).url"]),
+        (
+            "allow_private_address = true",
+            "allow_private_address = true\nmax_in_flight = 2\nretry = { horizon_hours = 1 }",
+            ["destinations (app).max_in_flight", "destinations (app).retry"],
+        ),
+    ],
+)
+def test_what_a_changed_configuration_has_that_waits_for_a_restart_is_known(tmp_path, old, new, waiting):
+    file = tmp_path / "some.toml"
+    file.write_text(BEFORE)
+    served = load(file, environ={})
+    file.write_text(BEFORE.replace(old, new, 1))
+    assert waiting_for_restart(served, load(file, environ={})) == waiting
+
+
+def test_sighup_says_what_it_did_not_take(tmp_path):
+    file = tmp_path / "some.toml"
+    file.write_text(BEFORE)
+    with serving(
+        tmp_path, GATEWAY_CONFIG=str(file), GATEWAY_STORE_URL=f"sqlite:///{tmp_path}/a.db"
+    ) as gateway:
+        file.write_text(BEFORE.replace("/in", "/out"))
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for("config.reloaded")
+        (said,) = [line for line in gateway.lines() if line["event"] == "config.restart_needed"]
+        assert (said["level"], said["settings"]) == ("warning", ["destinations (app).url"])
 
 
 @pytest.mark.parametrize("make", ["bad secret", "no file", "no text"])
