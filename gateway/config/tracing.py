@@ -6,6 +6,7 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from gateway.config.expand import reason, variable
@@ -14,8 +15,11 @@ from gateway.config.settings import TracingSettings
 ENDPOINT, OWN_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 PROTOCOL, OWN_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+COMPRESSIONS = ("none", "gzip", "deflate")
 ALLOWED = {
     "OTEL_TRACES_EXPORTER": ("otlp", "none"),
+    "OTEL_EXPORTER_OTLP_COMPRESSION": COMPRESSIONS,
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": COMPRESSIONS,
     PROTOCOL: ("http/protobuf",),
     OWN_PROTOCOL: ("http/protobuf",),
     "OTEL_TRACES_SAMPLER": (
@@ -30,6 +34,13 @@ ALLOWED = {
 QUEUE, BATCH = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
 NUMBERS = {QUEUE: 2048, BATCH: 512, "OTEL_BSP_SCHEDULE_DELAY": 5000, "OTEL_BSP_EXPORT_TIMEOUT": 30_000}
 """With their defaults."""
+TIMEOUTS = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
+"""In seconds."""
+FILES = tuple(
+    f"OTEL_EXPORTER_OTLP_{traces}{what}"
+    for traces in ("", "TRACES_")
+    for what in ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")
+)
 HEADER = re.compile(
     r"\s*(?P<name>[A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*=\s*(?P<value>[\x20\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*)",
     re.ASCII,
@@ -61,6 +72,7 @@ def read_tracing(*, environ: Mapping[str, str], faults: list[str]) -> TracingSet
         )
     faults += _of_choices(environ)
     faults += _of_numbers(environ)
+    faults += _of_files(environ)
     return TracingSettings(endpoint, _headers(environ, faults=faults))
 
 
@@ -108,12 +120,26 @@ def _of_numbers(environ: Mapping[str, str]) -> list[str]:
     ]
     if not faults and int(texts[BATCH]) > int(texts[QUEUE]):
         faults.append(f"{BATCH}: must not be above {QUEUE}, which is {texts[QUEUE]}")
+    faults += [
+        f"{name}: must be a number of seconds above 0"
+        for name in TIMEOUTS
+        if environ.get(name)
+        and not re.fullmatch(r"(?=.*[1-9])[0-9]{1,9}(\.[0-9]+)?", environ[name], re.ASCII)
+    ]
     share = environ.get("OTEL_TRACES_SAMPLER_ARG", "")
     if "ratio" in environ.get("OTEL_TRACES_SAMPLER", "").lower() and not re.fullmatch(
         r"0|1|[01]\.0*|0?\.[0-9]+", share, re.ASCII
     ):
         faults.append("OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1, such as 0.05")
     return faults
+
+
+def _of_files(environ: Mapping[str, str]) -> list[str]:
+    """The exporter looks for them when it sends the first time."""
+    given = {name: environ[name] for name in FILES if environ.get(name)}
+    return [
+        f"{name}: must be a file; {path} is none" for name, path in given.items() if not Path(path).is_file()
+    ]
 
 
 def _headers(environ: Mapping[str, str], *, faults: list[str]) -> Mapping[str, str]:

@@ -108,10 +108,31 @@ def test_a_file_of_headers_that_cannot_be_read_is_a_fault(tmp_path):
         ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
         ("OTEL_BSP_SCHEDULE_DELAY", "1.5"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "br"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0.0"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "-1"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/"),
     ],
 )
 def test_what_the_exporter_would_put_right_in_silence_or_fall_over_is_a_fault(name, value):
     assert fault(**{name: value}).startswith(f"{name}: must ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "None"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0.5"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", __file__),
+    ],
+)
+def test_what_the_exporter_takes_is_taken(name, value):
+    assert read(**ENDPOINT, **{name: value})[1] == []
 
 
 @pytest.mark.parametrize("sampler", ["parentbased_traceidratio", "TraceIdRatio"])
