@@ -89,7 +89,7 @@ class Lines:
         self._form = form
         self._pending: deque[tuple[float, int, str, dict[str, Any]]] = deque()
         self._flushed_by: asyncio.AbstractEventLoop | None = None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def take(self, at: float, level: int, event: str, fields: dict[str, Any]) -> None:
         self._pending.append((at, level, event, fields))
@@ -105,7 +105,7 @@ class Lines:
             loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        with self._lock, contextlib.suppress(OSError, ValueError):
+        with self.lock, contextlib.suppress(OSError, ValueError):
             self._flushed_by = None
             lines = []
             while self._pending:
@@ -113,7 +113,7 @@ class Lines:
                 try:
                     lines.append(self._form(at, level, event, fields))
                 except Exception as error:  # noqa: BLE001 - whatever a value's `str` does: a line says what it can
-                    lines.append(self._form(at, level, event, {"unsayable": repr(error)}))
+                    lines.append(self._form(at, level, event, {"unsayable": type(error).__name__}))
             if lines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
@@ -127,11 +127,12 @@ class OfLibraries(logging.Handler):
 
     def __init__(self, lines: Lines) -> None:
         super().__init__()
+        self.lock = lines.lock  # with one of its own, two threads could wait for each other's
         self._lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            fields = {}
+            fields = dict(getattr(record, "fields", {}))
             if record.exc_info:
                 fields[EXCEPTION] = logging.Formatter().formatException(record.exc_info)
             self._lines.take(record.created, record.levelno, record.getMessage(), fields)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from gateway.errors import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.model import DestinationName
 from gateway.problem import problem
-from gateway.store import Store
+from gateway.store import Stats, Store
 
 ANSWER_SECONDS = 2.0
 REST = 9
@@ -30,6 +31,8 @@ class Operations:
         self._clock = clock
         self._destinations = list(destinations)
         self._telling: asyncio.Task[bytes] | None = None
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+        """Of their own: the event loop's few threads verify long bodies, and anybody may send those."""
         self._rest_until = 0.0
 
     def probes(self) -> list[Route]:
@@ -75,13 +78,15 @@ class Operations:
                 stats = await self._store.stats()
         except (StoreUnavailable, TimeoutError):
             stats = None
-        began = self._clock.monotonic()
-        text = await asyncio.to_thread(  # beside the event loop, which answers webhooks meanwhile
-            self._metrics.exposition, stats, destinations=self._destinations, now=self._clock.now_ms()
-        )
-        ended = self._clock.monotonic()
-        self._rest_until = ended + REST * (ended - began)
+        text, seconds = await asyncio.get_running_loop().run_in_executor(self._beside, self._write, stats)
+        self._rest_until = self._clock.monotonic() + REST * seconds
         return text
+
+    def _write(self, stats: Stats | None) -> tuple[bytes, float]:
+        """With the seconds that it took."""
+        began = self._clock.monotonic()
+        text = self._metrics.exposition(stats, destinations=self._destinations, now=self._clock.now_ms())
+        return text, self._clock.monotonic() - began
 
 
 def _not_now(detail: str) -> Response:

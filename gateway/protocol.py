@@ -20,6 +20,15 @@ from gateway.refusals import Refusals
 from gateway.turns import SENDER, Sender
 
 
+class Nowhere(list[tuple[bytes, bytes]]):
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        """Keeps nothing."""
+
+
+NOWHERE = Nowhere()
+"""Where trailers go: nothing would bound how many of them a stranger leaves on idle connections."""
+
+
 class Backpressure(FlowControl):
     """Reads nothing more while whole requests wait for their turn: a pipeline is as long as one read."""
 
@@ -176,7 +185,7 @@ class Protocol(HttpToolsProtocol):
             self.headers[:], self._offered = self._offered, None
         self._check_head()
         super().on_headers_complete()
-        self.headers = []  # the request has its own; what comes now are trailers, which nobody has asked for
+        self.headers = NOWHERE  # what comes now are trailers, which nobody has asked for
         self._in_head, self._in_body = False, True
         self._progress()
         self._unset_deadline()

@@ -174,7 +174,7 @@ def _parse(body: bytes) -> Any:
             return DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
         text = body.decode("utf-8", "surrogatepass")
         value, end = scan(text, 0)
-        return value if end == len(text) else DECODER.decode(text)
+        return None if text[end:].strip(" \t\n\r") else value
     except (ValueError, RecursionError, StopIteration):
         return None
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -115,6 +116,25 @@ async def test_while_the_metrics_are_written_others_are_answered():
             await asyncio.sleep(0)
         assert (await asked).status_code == 200
     assert answered > 10
+
+
+async def test_the_metrics_wait_for_no_other_work_beside_the_event_loop():
+    held = threading.Event()
+    loop = asyncio.get_running_loop()
+    others = [loop.run_in_executor(None, held.wait, 20) for _ in range(100)]
+    routes = Operations(
+        store=Away(), metrics=Metrics(version="test"), clock=ManualClock(), destinations=[]
+    ).routes()
+    transport = httpx.ASGITransport(site(routes))
+    try:
+        async with (
+            asyncio.timeout(10),
+            httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
+        ):
+            assert (await client.get("/metrics")).status_code == 200
+    finally:
+        held.set()
+        await asyncio.gather(*others)
 
 
 async def test_with_a_closed_store_it_lives_and_is_not_ready(tmp_path):

@@ -1,6 +1,7 @@
 """The server on real sockets: what it bounds, whom it cuts off, and that every answer that is due gets through whole."""
 
 import asyncio
+import gc
 import inspect
 import json
 import socket
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from gateway.limits import Limits
 from gateway.metrics import Metrics
+from gateway.protocol import Protocol
 from gateway.site import site
 from tests.support.accepting import accepting
 from tests.support.gateway_app import MAX_BODY_BYTES, signed
@@ -327,6 +329,19 @@ def test_a_trailer_is_no_header(patient_port):
     content = json.loads(answer.partition(b"\r\n\r\n")[2])
     assert content["body"] == "ab"
     assert [name for name, _ in content["headers"]] == ["host", "connection", "transfer-encoding"]
+
+
+def test_nothing_is_kept_of_trailers_while_they_come_or_after(patient_port):
+    """Not while the connection stands: nothing bounds how many lines a stranger could have kept so."""
+    head = b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"
+    with connect(patient_port) as connection:
+        connection.sendall(head + b"kept-of-a-trailer: 1\r\n" * 1000)
+        connection.sendall(b"kept-of-a-trailer: 2\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert [
+            one for one in gc.get_objects() if type(one) is tuple and one[:1] == (b"kept-of-a-trailer",)
+        ] == []
+        assert [len(one.headers) for one in gc.get_objects() if isinstance(one, Protocol)].count(0) >= 1
 
 
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])

@@ -31,7 +31,8 @@ WHERE v.column1 IS NOT 0
 ORDER BY k.number
 """
 
-# OR FAIL: what fails is undone as a whole with its transaction. To undo the statement alone, SQLite would copy each page first.
+# OR FAIL: to undo a statement that fails, SQLite would copy each page first. It is undone with its transaction or savepoint:
+# nothing may catch its error within. A foreign key, as deliveries have, makes SQLite copy them all the same.
 INSERT_KEYS = """
 INSERT OR FAIL INTO dedupe_keys (source, dedupe_key, hash, body_sha256, event_id, seen_at)
 SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT 0
@@ -55,19 +56,21 @@ SELECT
 FROM (VALUES {rows}) v
 """
 
-INSERT_DELIVERIES = """
-INSERT OR FAIL INTO deliveries (id, event_seq, destination, ordering_key, queued_at, running_since, next_attempt_at, attempts,
+NEVER = -(2**62)
+"""In place of a time that is null in the table."""
+
+INSERT_DELIVERIES = f"""
+INSERT INTO deliveries (id, event_seq, destination, ordering_key, queued_at, running_since, next_attempt_at, attempts,
                         leased_at, lease_until)
-SELECT column1, column2, column3, column4, column5, column6, nullif(column7, 0), column8, nullif(column9, 0), nullif(column10, 0)
-FROM (VALUES {rows}) WHERE column1 IS NOT 0
+SELECT column1, column2, column3, column4, column5, column6, nullif(column7, {NEVER}), column8,
+       nullif(column9, {NEVER}), nullif(column10, {NEVER})
+FROM (VALUES {rows.ROWS}) WHERE column1 IS NOT 0
 """
 
 Key = tuple[str, str, int]
 """Source, dedupe key, and the hash of both."""
 
 quoted = json.encoder.encode_basestring_ascii
-NEVER = 0
-"""In place of a time that is null in the table."""
 
 
 @value
@@ -158,7 +161,7 @@ def _sort(
             known[index] = Accepted(first, "duplicate")
             if event.signature is not None and not of_keys[-1]:
                 of_keys[-1][event.body_sha256] = first
-                learned.append((*its_keys[-1], event.body_sha256, first, event.received_at))
+                learned.append((*its_keys[-1], rows.Blob(event.body_sha256), first, event.received_at))
             continue
         fresh[index] = bool(bodies)
         for others in of_keys:
@@ -211,10 +214,10 @@ class _Queue:
                 of.claims.append(_claim(event, name, delivery_id=self._next_id))
         if key is not None:
             self._held_back.add((name, key))
-            if lease_until:
+            if lease_until != NEVER:
                 self._leased.add((name, key))
         running_since = now - self._standings.stopped_ms(name, now=now)
-        attempts = 1 if lease_until else 0
+        attempts = 0 if lease_until == NEVER else 1
         self.rows.append(
             (self._next_id, seq, name, key, now, running_since, due_at, attempts, leased_at, lease_until)
         )

@@ -189,10 +189,10 @@ class Writer:
                 _resolve(result)
                 self._on_commit(seconds, len(group))
         finally:
-            if self._waiting and self._loop is not None:
-                self._schedule(self._loop)
-            else:
+            if not self._waiting:
                 self._idle.set()
+            elif self._loop is not None and not self._is_scheduled:
+                self._schedule(self._loop)
 
     # On the thread that waits for the disk.
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.model import Delivered, RetryAt
-from tests.support.store import LEASE, NOW, A, B, accept, claim, deliveries, event, finish, numbers
+from tests.support.store import LEASE, NOW, A, B, accept, claim, deliveries, event, finish, numbers, rows
 
 LEASES = {A: LEASE, B: LEASE}
 
@@ -37,6 +37,24 @@ async def test_it_is_leased_for_those_destinations_alone_that_have_room(store):
     assert [one.destination for one in accepted.claims] == [B]
     assert accepted.due == (A,)
     assert numbers(await claim(store, A)) == [1]
+
+
+async def test_what_waits_has_no_lease_in_the_file_and_what_waits_for_its_key_no_time(store, path):
+    await accept_leased(store, event(1, ordering_key="x"), event(2, ordering_key="x"), event(3), leases={})
+    await accept_leased(store, event(4))
+    sql = "SELECT next_attempt_at, attempts, leased_at, lease_until FROM deliveries ORDER BY id"
+    assert rows(path, sql) == [
+        (NOW, 0, None, None),
+        (None, 0, None, None),
+        (NOW, 0, None, None),
+        (NOW, 1, NOW, LEASE),
+    ]
+
+
+@pytest.mark.parametrize("now", [-1, 0, 1])
+async def test_a_clock_that_begins_anew_leaves_no_delivery_behind(store, now):
+    await accept_leased(store, event(1, received_at=now), leases={})
+    assert numbers(await claim(store, now=now)) == [1]
 
 
 async def test_a_busy_key_is_neither_leased_nor_due_until_it_is_released(store):

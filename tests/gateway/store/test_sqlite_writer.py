@@ -77,6 +77,26 @@ async def test_no_answer_comes_before_the_commit_has_returned(path):
             assert (answer.event_id,) in rows(path, "SELECT id FROM events")
 
 
+async def test_answers_go_out_before_the_next_transaction_begins(path):
+    said = []
+    async with open_store(path) as store:
+        store._connection.set_trace_callback(  # noqa: SLF001 - told of each statement before it runs
+            lambda statement: said.append(statement.split()[0])
+        )
+
+        async def ask(number):
+            await store.accept(event(number), same_id_is_duplicate=False)
+            said.append(f"answer {number}")
+
+        first = asyncio.ensure_future(ask(1))
+        while "BEGIN" not in said:
+            await asyncio.sleep(0)
+        await asyncio.gather(first, ask(2), ask(3))
+        store._connection.set_trace_callback(None)  # noqa: SLF001
+    ends = [one for one in said if one in ("BEGIN", "COMMIT") or one.startswith("answer")]
+    assert ends == ["BEGIN", "COMMIT", "answer 1", "BEGIN", "COMMIT", "answer 2", "answer 3"]
+
+
 async def test_the_time_of_a_commit_is_told(path):
     told = []
     async with open_store(path, on_commit=lambda seconds, _tasks: told.append(seconds)) as store:
