@@ -82,12 +82,18 @@ class SqliteStore:
             self._checkpoints.make_room()
             raise
         self._writer.demand_room()
-        return await self._writer.together(
+        accepted = self._writer.together(
             accept.accept,
             accept.Arrival(event, same_id_is_duplicate, leases),
             content_bytes=len(event.webhook.body),
             unheard=self._give_back_unheard,
         )
+        try:
+            return await accepted
+        except asyncio.CancelledError:
+            if accepted.done() and not accepted.cancelled() and accepted.exception() is None:
+                self._give_back_unheard(accepted.result())  # it came while the cancellation was on its way
+            raise
 
     async def claim(
         self, destination: DestinationName, *, room: Room, probe: bool, now: int, lease_until: int

@@ -91,25 +91,19 @@ class Writer:
         """
         return await self._submit(singly, work, short=short, must=must)
 
-    async def together(
+    def together(
         self,
         work: Work[Item, T],
         item: Item,
         *,
         content_bytes: int = 0,
         unheard: Callable[[T], None] | None = None,
-    ) -> T:
+    ) -> asyncio.Future[T]:
         """As a short `do`, of the result for `item` of what `work` does for all items that wait.
 
-        `content_bytes` are what it holds in memory. `unheard` is told of the result where the caller was cancelled.
+        `content_bytes` are what it holds in memory. `unheard` is told of the result where the future was cancelled before.
         """
-        future = self._submit(work, item, short=True, content_bytes=content_bytes, unheard=unheard)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if unheard is not None and future.done() and not future.cancelled() and not future.exception():
-                unheard(future.result())  # it came while the cancellation was on its way
-            raise
+        return self._submit(work, item, short=True, content_bytes=content_bytes, unheard=unheard)
 
     async def close(self) -> None:
         """Finishes the waiting tasks and ends the thread."""

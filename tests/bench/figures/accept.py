@@ -10,7 +10,7 @@ from tests.bench.place import Place
 from tests.bench.processes import Worker
 from tests.bench.result import Cell, Claim, Figure, Panel, Series, quantile
 
-ROUNDS = 3
+ROUNDS = 7
 CONNECTIONS = {1: 200, 8: 1000, 32: 2000, 128: 2000}
 """How many at once, and how many requests a round."""
 BODY_BYTES = {200: 2000, 1024: 2000, 16_384: 1000, 102_400: 300}
