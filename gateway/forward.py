@@ -146,7 +146,8 @@ class Forwarder:
         try:
             outgoing = self._composer.compose(claim, now=self._clock.wall_ms() // 1000)
             answer.secrets = outgoing.secrets
-            await self._patience.limit(self._exchange(outgoing, answer))
+            with self._patience.limit():
+                await self._exchange(outgoing, answer)
         except PayloadError as error:
             answer.fail("payload", str(error))
         except SigningError as error:

@@ -221,9 +221,10 @@ class Ingest:
         event = self._event(source, verified)
         asked = 0.0 if self._tracing is None else self._clock.monotonic()
         try:
-            accepted = await self._patience.limit(
-                self._accepts.accept(event, same_id_is_duplicate=source.same_id == "duplicate")
-            )
+            with self._patience.limit():
+                accepted = await self._accepts.accept(
+                    event, same_id_is_duplicate=source.same_id == "duplicate"
+                )
         except StoreUnavailable as error:
             return self._refuse(source.name, Rejected("unavailable", str(error)), event)
         except TimeoutError:

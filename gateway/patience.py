@@ -2,22 +2,38 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from types import TracebackType
 
 
 class Wait:
-    """One task's wait. Its end is `loop.time()`."""
+    """Of one task, for what stands in a `with`. Its end is `loop.time()`."""
 
-    __slots__ = ("end", "over", "task")
+    __slots__ = ("_task", "end", "is_over")
 
-    def __init__(self, task: asyncio.Task[Any] | None, end: float) -> None:
-        self.task = task
+    def __init__(self, task: asyncio.Task[object] | None, end: float) -> None:
+        self._task = task
         """None once it waits no longer."""
         self.end = end
-        self.over = False
+        self.is_over = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self._task is None
+
+    def give_up(self) -> None:
+        if self._task is not None:
+            self.is_over = True
+            self._task.cancel()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if self.is_over and kind is asyncio.CancelledError and task is not None and task.uncancel() == 0:
+            raise TimeoutError from None
 
 
 class Patience:
@@ -28,21 +44,14 @@ class Patience:
         self._waits: deque[Wait] = deque()
         self._armed: asyncio.AbstractEventLoop | None = None
 
-    async def limit(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`. Raise TimeoutError where there is none in time; `work` is cancelled then."""
+    def limit(self) -> Wait:
+        """For a `with`, of what is awaited in it. It raises TimeoutError where that is not over in time; it is cancelled then."""
         loop = asyncio.get_running_loop()
-        wait = Wait(asyncio.current_task(), loop.time() + self._seconds)
+        wait = Wait(asyncio.current_task(loop), loop.time() + self._seconds)
         self._waits.append(wait)
         if self._armed is not loop:
             self._arm(loop, wait.end)
-        try:
-            return await work
-        except asyncio.CancelledError:
-            if wait.over and wait.task is not None and wait.task.uncancel() == 0:
-                raise TimeoutError from None
-            raise
-        finally:
-            wait.task = None
+        return wait
 
     def _arm(self, loop: asyncio.AbstractEventLoop, end: float) -> None:
         self._armed = loop
@@ -51,10 +60,7 @@ class Patience:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """All waits are equally long, so that they end in the order in which they began."""
         self._armed = None
-        while self._waits and (self._waits[0].task is None or self._waits[0].end <= loop.time()):
-            wait = self._waits.popleft()
-            if wait.task is not None:
-                wait.over = True
-                wait.task.cancel()
+        while self._waits and (self._waits[0].has_ended or self._waits[0].end <= loop.time()):
+            self._waits.popleft().give_up()
         if self._waits:
             self._arm(loop, self._waits[0].end)

@@ -13,15 +13,20 @@ async def value(after=0.0):
     return "value"
 
 
+async def limited(patience, work):
+    with patience.limit():
+        return await work
+
+
 async def test_what_comes_in_time_is_passed_on():
     patience = Patience(0.2)
-    assert await patience.limit(value()) == "value"
+    assert await limited(patience, value()) == "value"
 
     async def fails():
         raise KeyError("why")
 
     with pytest.raises(KeyError):
-        await patience.limit(fails())
+        await limited(patience, fails())
 
 
 async def test_what_is_late_is_cancelled_and_raises_at_its_time():
@@ -36,7 +41,7 @@ async def test_what_is_late_is_cancelled_and_raises_at_its_time():
 
     began = time.monotonic()
     with pytest.raises(TimeoutError):
-        await Patience(0.1).limit(hangs())
+        await limited(Patience(0.1), hangs())
     assert (cancelled, 0.09 < time.monotonic() - began < 1) == ([True], True)
     assert asyncio.current_task().cancelling() == 0
 
@@ -48,12 +53,12 @@ async def test_each_of_many_waits_has_its_own_time():
         await asyncio.sleep(after)
         began = time.monotonic()
         with pytest.raises(TimeoutError):
-            await patience.limit(asyncio.Event().wait())
+            await limited(patience, asyncio.Event().wait())
         ends.append(time.monotonic() - began)
 
     async def passes():
         for _ in range(20):
-            await patience.limit(value(0.01))
+            await limited(patience, value(0.01))
 
     await asyncio.gather(begin(0), begin(0.1), begin(0.35), passes())
     assert all(0.19 < seconds < 0.5 for seconds in ends)
@@ -61,7 +66,7 @@ async def test_each_of_many_waits_has_its_own_time():
 
 
 async def test_a_wait_that_somebody_else_cancels_is_cancelled():
-    task = asyncio.create_task(Patience(10).limit(asyncio.Event().wait()))
+    task = asyncio.create_task(limited(Patience(10), asyncio.Event().wait()))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -70,15 +75,15 @@ async def test_a_wait_that_somebody_else_cancels_is_cancelled():
 
 async def test_a_wait_that_ended_cancels_nothing_later():
     patience = Patience(0.05)
-    await patience.limit(value())
+    await limited(patience, value())
     assert await value(0.1) == "value"
-    assert await patience.limit(value(0.01)) == "value"
+    assert await limited(patience, value(0.01)) == "value"
 
 
 async def test_waits_that_ended_are_forgotten():
     patience = Patience(0.05)
     for _ in range(100):
-        await patience.limit(value())
+        await limited(patience, value())
     await asyncio.sleep(0.1)
     assert len(patience._waits) == 0  # noqa: SLF001 - what it keeps is seen nowhere else
 
@@ -87,4 +92,4 @@ def test_it_serves_one_loop_after_another():
     patience = Patience(0.05)
     for _ in range(2):
         with pytest.raises(TimeoutError):
-            asyncio.run(patience.limit(asyncio.Event().wait()))
+            asyncio.run(limited(patience, asyncio.Event().wait()))
