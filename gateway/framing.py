@@ -17,6 +17,15 @@ class Refused(Exception):
 MALFORMED = Refused(400, "The request is no sound HTTP/1.1.")
 
 
+class Nowhere(list[tuple[bytes, bytes]]):
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        """Keeps nothing."""
+
+
+NOWHERE = Nowhere()
+"""Where trailers go: nothing would bound how many of them a stranger leaves on idle connections."""
+
+
 def check_framing(headers: list[tuple[bytes, bytes]], version: str) -> None:
     """Where two readers could see two different ends of a request, or two hosts, it is refused."""
     if version not in ("1.0", "1.1"):

@@ -13,20 +13,11 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.crowd import Crowd
-from gateway.framing import MALFORMED, Refused, check_framing
+from gateway.framing import MALFORMED, NOWHERE, Refused, check_framing
 from gateway.limits import Limits
 from gateway.problem import problem
 from gateway.refusals import Refusals
 from gateway.turns import SENDER, Sender
-
-
-class Nowhere(list[tuple[bytes, bytes]]):
-    def append(self, _: tuple[bytes, bytes]) -> None:
-        """Keeps nothing."""
-
-
-NOWHERE = Nowhere()
-"""Where trailers go: nothing would bound how many of them a stranger leaves on idle connections."""
 
 
 class Backpressure(FlowControl):
