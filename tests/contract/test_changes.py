@@ -255,9 +255,11 @@ def test_what_is_named_and_breaks_nothing_is_said(folder, capsys):
 
 
 @pytest.mark.parametrize(("version", "code"), [("0.2.0", 0), ("1.0.0", 0), ("0.1.1", 1)])
-def test_a_version_that_may_break_may(folder, version, code):
+def test_a_version_that_may_break_may_and_what_it_breaks_may_be_named_all_the_same(folder, version, code):
     break_it(folder, version=version)
     assert changes.main(folder=folder) == code
+    (folder / "breaking.md").write_text("- `gateway: GET /healthz is gone`\n")
+    assert changes.main(folder=folder) == 0
 
 
 def test_the_contracts_break_nothing_of_the_last_release_that_is_not_named():
