@@ -60,7 +60,8 @@ class Events:
         record = await self._find(request)
         if record.erased_at is not None:
             raise Refusal(409, ERASED)
-        emit("event.replayed", event_id=record.event.id, destinations=queued)
+        if queued:  # else it waits there already
+            emit("event.replayed", event_id=record.event.id, destinations=queued)
         self._wake(queued)
         return JSONResponse(shown.summary(record), status_code=202)
 

@@ -70,6 +70,7 @@ def serve(options: argparse.Namespace) -> int:
         metrics=metrics,
         on_hangup=reload,
     )
+    emit("server.stopped")
     return 0
 
 

@@ -41,8 +41,12 @@ def load(path: Path | None, *, environ: Mapping[str, str]) -> Config:
         path = Path("gateway.toml")
     if path is None:
         environ = {**environ, "CONVEX_SITE_URL": environ.get("CONVEX_SITE_URL", "").rstrip("/")}
-    document = _parse(BUILTIN.read_text("utf-8") if path is None else _read(path), faults=faults)
+    document = _parse(BUILTIN.read_text("utf-8")) if path is None else _parse(_read(path), place=f"{path}: ")
     config = _config(expand(document, environ=environ, faults=faults), environ=environ, faults=faults)
+    if faults and path is None:
+        faults.append(
+            f"there is no gateway.toml in {Path.cwd()}: all this is of the configuration that is built in"
+        )
     if faults:
         raise ConfigError(faults)
     return _allow_loopback(config) if path is None else config
@@ -66,14 +70,13 @@ def _read(path: Path) -> str:
         raise ConfigError([f"{path}: is not UTF-8 text"]) from None
 
 
-def _parse(text: str, *, faults: list[str]) -> dict[str, Any]:
+def _parse(text: str, *, place: str = "") -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        faults.append(f"not TOML: {error}")
-        raise ConfigError(faults) from None
+        raise ConfigError([f"{place}not TOML: {error}"]) from None
     except RecursionError:
-        raise ConfigError(["not a configuration: its values are nested too deeply"]) from None
+        raise ConfigError([f"{place}not a configuration: its values are nested too deeply"]) from None
 
 
 def _config(document: Any, *, environ: Mapping[str, str], faults: list[str]) -> Config:

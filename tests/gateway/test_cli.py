@@ -177,6 +177,12 @@ def test_what_was_accepted_before_a_stop_is_there_after_the_next_start(tmp_path)
         assert response.json()["state"] == "pending"
 
 
+def test_the_last_line_of_a_gateway_that_was_told_to_stop_says_so(tmp_path):
+    with serving(tmp_path) as gateway:
+        assert gateway.post().status_code == 200
+    assert gateway.lines()[-1]["event"] == "server.stopped"
+
+
 def test_sighup_takes_a_new_secret_from_its_file_and_drops_the_old_one(tmp_path):
     file = tmp_path / "secret"
     file.write_text(SECRET)
@@ -367,7 +373,8 @@ def test_every_fault_is_told_at_once_and_without_secrets(tmp_path, name):
         TRANSCRIBER_WEBHOOK_SECRET=f"{SENSITIVE}!",
     )
     lines = result.stderr.decode().splitlines()
-    assert (result.returncode, len(lines), lines[0]) == (1, 5, "The configuration has faults:")
+    assert (result.returncode, len(lines), lines[0]) == (1, 6, "The configuration has faults:")
+    assert lines[-1].startswith(f"  there is no gateway.toml in {Path.cwd()}: ")
     assert SENSITIVE not in result.stderr.decode()
 
 
