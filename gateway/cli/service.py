@@ -19,7 +19,7 @@ from gateway.metrics import Metrics
 from gateway.store.sqlite import SqliteStore, file, sqlite_path
 from gateway.tracing import Tracing
 
-COLLECTED_AFTER = (5000, 10, 1000)
+COLLECTED_AFTER = (700, 10, 1000)
 """Objects more than before, until the youngest are looked through; such collections until the older, and the oldest, are too."""
 
 
