@@ -31,19 +31,7 @@ def serve(options: argparse.Namespace) -> int:
     clock, metrics = SystemClock(), Metrics(version=gateway.__version__)
     tracing = _tracing(config, clock=clock)
     listener, admin_listener = _bind(config.server)
-    store = SqliteStore(
-        sqlite_path(config.store.url),
-        destinations=[destination.name for destination in config.destinations],
-        now=clock.now_ms(),
-        on_commit=metrics.on_commit,
-    )
-    if store.copied_at is not None:
-        emit(
-            "store.copied",
-            level=logging.WARNING,
-            copied_at=store.copied_at,
-            detail="this is a copy: every destination is paused until it is resumed",
-        )
+    store = _open_store(config, clock=clock, metrics=metrics)
     created = app.create(config, store=store, clock=clock, metrics=metrics, tracing=tracing)
 
     def reload() -> None:
@@ -72,6 +60,23 @@ def serve(options: argparse.Namespace) -> int:
     )
     emit("server.stopped")
     return 0
+
+
+def _open_store(config: Config, *, clock: Clock, metrics: Metrics) -> SqliteStore:
+    store = SqliteStore(
+        sqlite_path(config.store.url),
+        destinations=[destination.name for destination in config.destinations],
+        now=clock.now_ms(),
+        on_commit=metrics.on_commit,
+    )
+    if store.copied_at is not None:
+        emit(
+            "store.copied",
+            level=logging.WARNING,
+            copied_at=store.copied_at,
+            detail="this is a copy: every destination is paused until it is resumed",
+        )
+    return store
 
 
 def _collect_seldom() -> None:
