@@ -5,63 +5,18 @@ requests before it, and the connection ends with it.
 """
 
 import asyncio
-from collections import deque
 from typing import Any, NoReturn
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.crowd import Crowd
+from gateway.exit import Backpressure, Exit
 from gateway.framing import MALFORMED, NOWHERE, Refused, check_framing
 from gateway.limits import Limits
 from gateway.problem import problem
 from gateway.refusals import Refusals
 from gateway.turns import SENDER, Sender
-
-
-class Backpressure(FlowControl):
-    """Reads nothing more while whole requests wait for their turn: a pipeline is as long as one read."""
-
-    def __init__(self, transport: asyncio.Transport, pipeline: deque[Any]) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        if not self._pipeline:
-            super().resume_reading()
-
-
-class Exit:
-    """The connection's transport as uvicorn uses it, but for `close`, which the protocol does in its own way.
-
-    The head of an answer waits for the body, which comes in the same turn of the event loop: two packets would cost two
-    system calls here, and wake the peer twice.
-    """
-
-    def __init__(self, transport: asyncio.Transport, protocol: "Protocol") -> None:
-        self.close = protocol.leave
-        self._write = transport.write
-        self._transport = transport
-        self._protocol = protocol
-        self._head = b""
-
-    def write(self, data: bytes) -> None:
-        if self._head:
-            data, self._head = self._head + data, b""
-        elif data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
-            self._head = data
-            self._protocol.loop.call_soon(self.flush)
-            return
-        self._write(data)
-
-    def flush(self) -> None:
-        head, self._head = self._head, b""
-        if head and not self._transport.is_closing():
-            self._write(head)
-
-    def is_closing(self) -> bool:
-        return self._protocol.leaving or self._transport.is_closing()
 
 
 class Protocol(HttpToolsProtocol):
@@ -71,7 +26,6 @@ class Protocol(HttpToolsProtocol):
         self.app_state = {**self.app_state, SENDER: Sender()}
         self._crowd = crowd
         self._refusals = refusals
-        self.leaving = False
         self._refusing = False
         self._in_head = False
         self._in_body = False
@@ -87,7 +41,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._socket = transport
         self.flow = Backpressure(transport, self.pipeline)
-        self._exit = Exit(transport, self)
+        self._exit = Exit(transport, loop=self.loop, leave=self.leave)
         self.transport = self._exit  # type: ignore[assignment]
         self.timeout_keep_alive_task = self.loop.call_later(
             self._limits.head_seconds, self.timeout_keep_alive_handler
@@ -95,7 +49,7 @@ class Protocol(HttpToolsProtocol):
         self._crowd.enter(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._refusing or self.leaving:
+        if self._refusing or self._exit.is_shut:
             return
         self._unset_keepalive_if_required()
         self._unused_bytes += len(data)
@@ -120,12 +74,15 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._crowd.leave(self)
-        self.leaving = True
+        self._exit.lead_nowhere()
         self._unset_keepalive_if_required()
         self._unset_deadline()
         for timer in [*self._exits, *([self._stalled] if self._stalled else [])]:
             timer.cancel()
         super().connection_lost(exc)
+        # Nothing refers to itself from here on, so that all of it is gone at once: a flood would leave the collector work.
+        self.pipeline.clear()
+        self.cycle = None  # type: ignore[assignment]  # as uvicorn has it at first
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -139,9 +96,9 @@ class Protocol(HttpToolsProtocol):
 
     def leave(self) -> None:
         """Ends the connection for a peer that has read its last answer, one that still sends, and one that reads nothing."""
-        if self.leaving:
+        if self._exit.is_shut:
             return
-        self.leaving = True
+        self._exit.is_shut = True
         self._exit.flush()
         self._unset_deadline()
         self._exits.append(self.loop.call_later(self._limits.stall_seconds, self._socket.abort))

@@ -80,7 +80,7 @@ def _open_store(config: Config, *, clock: Clock, metrics: Metrics) -> SqliteStor
 
 
 def _collect_seldom() -> None:
-    """What is there at the start stays, and requests leave no cycles behind that add up.
+    """What is there at the start stays, and neither requests nor connections leave cycles behind that add up.
 
     Python's collector would go through all of it again and again: with 500 connections 30 ms at a time, in which nobody is
     answered.

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
@@ -560,6 +561,39 @@ def test_a_body_is_bounded_while_it_is_read(tmp_path, announced):
 
 
 # What this stands on
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"GET /echo HTTP/1.1\r\nHost:",
+        one(body=b"whole"),
+        one(body=b"half of it")[:-5],
+        one("/deaf", body=b"half of it")[:-5],
+        one("/large"),
+        one("/gated") + one() + one(),
+        GET + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        GET + b"x: " + b"y" * 70_000 + b"\r\n\r\n",
+        one(headers=["Upgrade: h2c", "Connection: Upgrade"], body=b"half of it")[:-5],
+    ],
+    ids=["nothing", "half a head", "all", "half a body", "unread", "a reader of nothing", "a pipeline", "smuggled", "huge", "offer"],
+)  # fmt: skip
+def test_a_connection_that_is_lost_is_gone_at_once_without_the_collector(said):
+    """A flood of them would have it stop everybody for milliseconds, or fill the memory until it comes by."""
+    with application() as (served, made):
+        gc.disable()
+        try:
+            with connect(served.port) as connection:
+                eventually(lambda: served.connections)
+                protocol = weakref.ref(served.connections[0])
+                connection.sendall(said)
+                if said.startswith(one("/gated")):
+                    eventually(lambda: protocol().pipeline)
+            made.gate.set()
+            eventually(lambda: protocol() is None)
+        finally:
+            gc.enable()
 
 
 def test_the_server_runs_on_uvloop():
