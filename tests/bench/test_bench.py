@@ -33,7 +33,7 @@ def test_a_bench_runs_and_nothing_is_lost_repeated_or_out_of_order(name: str, tm
 
 def hostile_round(under_ms: float = 1.0, *, quiet_ms: float = 1.0) -> hostile.Round:
     """One in fifty webhooks takes so long."""
-    quiet, under = (hostile.Stream([1.0] * 98 + [ms] * 2, 0.2, 0.0) for ms in (quiet_ms, under_ms))
+    quiet, under = (hostile.Stream([1.0] * 98 + [ms] * 2, 0.2, 0) for ms in (quiet_ms, under_ms))
     return hostile.Round(quiet, under, quiet, 100.0, 0)
 
 
