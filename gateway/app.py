@@ -71,7 +71,12 @@ class Gateway:
             if served is None:
                 continue
             if (served.verify, served.public_url) != (source.verify, source.public_url):
-                emit("config.scheme_kept", level=logging.WARNING, source=source.name)
+                emit(
+                    "config.scheme_kept",
+                    level=logging.WARNING,
+                    source=source.name,
+                    detail="its scheme or public_url was changed: nothing of it was taken, nor its secrets; restart",
+                )
             else:
                 self.sources[source.name] = dataclasses.replace(
                     served,

@@ -4,8 +4,9 @@ from starlette.types import Scope
 
 from gateway.clock import Clock
 from gateway.config import Networks, Source
+from gateway.config.reader import NAME
 from gateway.model import Rejected, VerifiedWebhook, Webhook
-from gateway.peer import sender
+from gateway.peer import sender, shown
 from gateway.verify.handshake import Asked, Reply
 
 
@@ -27,6 +28,13 @@ class Door:
         if verified.secret < 0 or source.handshake.after is None:
             return None
         return source.handshake.after(verified.content, source.secrets[verified.secret].value)
+
+    def seen(self, scope: Scope, *, unknown: str | None) -> dict[str, str | None]:
+        """For the log: who sends, and the name that no source has. What could be none's may be a secret."""
+        told = {"sender": shown(sender(scope, trusted=self._trusted_proxies))}
+        if unknown is not None:
+            told["name"] = unknown if NAME.fullmatch(unknown) else None
+        return told
 
     def _stranger(self, source: Source, scope: Scope) -> Rejected | None:
         address = sender(scope, trusted=self._trusted_proxies)

@@ -97,7 +97,7 @@ class Ingest:
         try:
             answer = await self._handle(scope, receive)
         except asyncio.CancelledError:  # the grace time of a stop is over
-            answer = self._refuse(self._known(scope), Rejected("unavailable", "the gateway is stopping"))
+            answer = self._refuse(scope, Rejected("unavailable", "the gateway is stopping"))
         await answer(scope, receive, send)
 
     def _known(self, scope: Scope) -> str:
@@ -109,12 +109,12 @@ class Ingest:
         name = SourceName(scope["path"][len(PATH) :])
         source = self._sources.get(name)
         if source is None:
-            return self._refuse(UNKNOWN, Rejected("unknown_source", "no source has this name"))
+            return self._refuse(scope, Rejected("unknown_source", "no source has this name"))
         if (answer := self._door.answer(source, scope)) is not None:
-            return self._shake(name, answer)
+            return self._shake(scope, name, answer)
         received = await self._receive(scope, receive, source)
         if isinstance(received, Rejected):
-            return self._refuse(name, received)
+            return self._refuse(scope, received)
         is_long = len(received.body) > MOST_VERIFIED_AT_ONCE_BYTES
         verified = (
             await asyncio.to_thread(self._verify, source, received)
@@ -123,21 +123,20 @@ class Ingest:
         )
         sender_of(scope).is_known = isinstance(verified, VerifiedWebhook) and verified.secret >= 0
         if isinstance(verified, Rejected):
-            return self._refuse(name, verified)
-        return await self._take(source, received, verified, started=started)
+            return self._refuse(scope, verified)
+        return await self._take(scope, source, received, verified, started=started)
 
     async def _take(
-        self, source: Source, received: Webhook, verified: VerifiedWebhook, *, started: float
+        self, scope: Scope, source: Source, received: Webhook, verified: VerifiedWebhook, *, started: float
     ) -> ASGIApp:
-        name = source.name
         if (reply := self._door.answer_verified(source, verified)) is not None:
-            return self._shake(name, reply)
-        if (over := self._over_rate(name)) is not None:
-            return self._refuse(name, over)
+            return self._shake(scope, source.name, reply)
+        if (over := self._over_rate(source.name)) is not None:
+            return self._refuse(scope, over)
         self._try_shadows(source, received, verified)
         if source.shadow is not None:
             verified = _without_credential(source.shadow, verified)
-        return await self._accept(source, verified, started=started)
+        return await self._accept(scope, source, verified, started=started)
 
     async def _receive(self, scope: Scope, receive: Receive, source: Source) -> Webhook | Rejected:
         headers = tuple(scope["headers"])
@@ -188,10 +187,10 @@ class Ingest:
                 )
         return source.handshake.refused(webhook.body) or verified
 
-    def _shake(self, source: SourceName, reply: Reply | Rejected) -> ASGIApp:
+    def _shake(self, scope: Scope, source: SourceName, reply: Reply | Rejected) -> ASGIApp:
         """What is answered in place of taking a webhook."""
         if isinstance(reply, Rejected):
-            return self._refuse(source, reply)
+            return self._refuse(scope, reply)
         self._webhooks[source, "handshake"].inc()
         self._lines.emit("handshake.answered", level=logging.INFO, alike=source, source=source)
         return self._strangers.before(shaken(reply))
@@ -217,7 +216,9 @@ class Ingest:
         detail = f"more than {self._sources[name].rate_per_second:g} webhooks a second"
         return Rejected("rate_limited", detail, retry_after_seconds=seconds)
 
-    async def _accept(self, source: Source, verified: VerifiedWebhook, *, started: float) -> ASGIApp:
+    async def _accept(
+        self, scope: Scope, source: Source, verified: VerifiedWebhook, *, started: float
+    ) -> ASGIApp:
         event = self._event(source, verified)
         asked = 0.0 if self._tracing is None else self._clock.monotonic()
         try:
@@ -226,11 +227,9 @@ class Ingest:
                     event, same_id_is_duplicate=source.same_id == "duplicate"
                 )
         except StoreUnavailable as error:
-            return self._refuse(source.name, Rejected("unavailable", str(error)), event)
+            return self._refuse(scope, Rejected("unavailable", str(error)), event)
         except TimeoutError:
-            return self._refuse(
-                source.name, Rejected("unavailable", "the store did not answer in time"), event
-            )
+            return self._refuse(scope, Rejected("unavailable", "the store did not answer in time"), event)
         if verified.secret >= 0:
             self._secret_used[source.name, str(verified.secret)].inc()
         self._count(event, accepted, started=started)
@@ -274,13 +273,16 @@ class Ingest:
             bytes=len(event.webhook.body),
         )
 
-    def _refuse(self, source: str, rejected: Rejected, event: Event | None = None) -> ASGIApp:
+    def _refuse(self, scope: Scope, rejected: Rejected, event: Event | None = None) -> ASGIApp:
+        source = self._known(scope)
+        unknown = scope["path"][len(PATH) :] if source == UNKNOWN else None
         self._webhooks[source, "rejected"].inc()
         self._rejected[source, rejected.reason].inc()
         self._lines.emit(
             "webhook.rejected",
             level=logging.WARNING,
             alike=f"{source} {rejected.reason}",
+            more=lambda: self._door.seen(scope, unknown=unknown),
             source=source,
             reason=rejected.reason,
             detail=rejected.detail,

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
@@ -51,8 +51,19 @@ class Alike:
         self._seen: dict[tuple[str, str], tuple[int, int, int]] = {}
         """The second, how many were written in it, and how many were left out since the last one that was."""
 
-    def emit(self, event: str, *, level: int, alike: str, **fields: Any) -> None:
-        """`alike` says which lines of this event are; there must not be many such words."""
+    def emit(
+        self,
+        event: str,
+        *,
+        level: int,
+        alike: str,
+        more: Callable[[], Mapping[str, Any]] = dict,
+        **fields: Any,
+    ) -> None:
+        """`alike` says which lines of this event are; there must not be many such words.
+
+        `more` makes further fields, of a line that is written only.
+        """
         now = int(self._monotonic())
         second, written, suppressed = self._seen.get((event, alike), (now, 0, 0))
         if second != now:
@@ -61,7 +72,7 @@ class Alike:
             self._seen[event, alike] = now, written, suppressed + 1
             return
         self._seen[event, alike] = now, written + 1, 0
-        emit(event, level=level, **fields, **({"suppressed": suppressed} if suppressed else {}))
+        emit(event, level=level, **fields, **more(), **({"suppressed": suppressed} if suppressed else {}))
 
 
 def set_up(*, level: str, stream: TextIO = sys.stderr) -> None:

@@ -11,8 +11,7 @@ Address = IPv4Address | IPv6Address
 
 def sender(scope: Scope, *, trusted: Networks) -> Address | None:
     """The last address on the way that is none of our own proxies'; None where it cannot be told."""
-    client = scope.get("client")
-    address = _address(client[0]) if client else None
+    address = connected(scope.get("client"))
     if not trusted:
         return address
     lines = [value for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
@@ -20,6 +19,16 @@ def sender(scope: Scope, *, trusted: Networks) -> Address | None:
     while hops and address is not None and any(address in network for network in trusted):
         address = _address(hops.pop())
     return address
+
+
+def connected(client: tuple[str, int] | None) -> Address | None:
+    """Who is at the other end of a connection, a proxy of ours too."""
+    return _address(client[0]) if client else None
+
+
+def shown(address: Address | None) -> str | None:
+    """As the log has it."""
+    return None if address is None else str(address)
 
 
 def _address(text: str) -> Address | None:

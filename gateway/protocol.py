@@ -197,7 +197,7 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, refused: Refused) -> None:
         """Queues the answer behind those that are due before it, and reads nothing more."""
-        self._refusals.note(refused)
+        self._refusals.note(refused, client=self.client)
         self._refusing = True
         self._unset_deadline()
         broken = self.cycle if self._in_body else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from gateway.framing import Refused
 from gateway.log import Alike
 from gateway.metrics import Metrics
+from gateway.peer import connected, shown
 
 
 class Refusals:
@@ -13,13 +14,14 @@ class Refusals:
         self._metrics = metrics
         self._lines = Alike(monotonic)
 
-    def note(self, refused: Refused) -> None:
+    def note(self, refused: Refused, *, client: tuple[str, int] | None) -> None:
         status = str(refused.status)
         self._metrics.refused.labels(status).inc()
         self._lines.emit(
             "request.refused",
             level=logging.WARNING,
             alike=status,
+            more=lambda: {"sender": shown(connected(client))},
             status=refused.status,
             detail=refused.detail,
         )

@@ -494,7 +494,7 @@ async def test_the_log_says_what_happened_and_never_secrets_or_bodies(gateway, c
     caplog.set_level(logging.DEBUG)
     body = b'{"type": "t", "data": {"text": "a private sentence"}}'
     await asyncio.to_thread(gateway.post, body)
-    await asyncio.to_thread(gateway.post, body, source="nobody-of-this-name")
+    await asyncio.to_thread(gateway.post, body, source="A-Token-In-Place-Of-A-Name")
     forged = signed(body, key=b"x")
     await asyncio.to_thread(
         gateway.client.post, f"{gateway.url}/webhooks/producer", content=body, headers=forged
@@ -507,9 +507,29 @@ async def test_the_log_says_what_happened_and_never_secrets_or_bodies(gateway, c
         SECRET,
         KEY.decode(),
         forged["webhook-signature"],
-        "nobody-of-this-name",
+        "A-Token-In-Place-Of-A-Name",
     ):
         assert secret not in text
+
+
+def test_the_log_has_the_name_that_no_source_has_where_it_could_be_ones(tmp_path, caplog):
+    expected = {
+        "biling": "biling",
+        "a" * 64: "a" * 64,
+        "a" * 65: None,
+        "b?token=made-up": "b",
+        "Biling": None,
+        "biling/": None,
+        "biling%0a": None,
+        "": None,
+    }
+    with running_gateway(tmp_path) as gateway:
+        answers = [gateway.post(source=asked) for asked in expected]
+    assert {answer.status_code for answer in answers} == {404}
+    lines = [one.fields for one in caplog.records if one.getMessage() == "webhook.rejected"]
+    assert [line["name"] for line in lines] == list(expected.values())
+    assert {(line["source"], line["sender"]) for line in lines} == {("unknown", "127.0.0.1")}
+    assert "made-up" not in str(lines)
 
 
 DAY = 86_400

@@ -315,6 +315,23 @@ def refuse(lines, *alike):
         lines.emit("thing.refused", level=logging.WARNING, alike=one, reason=one)
 
 
+def test_what_costs_is_made_of_the_lines_that_are_written_alone():
+    made = []
+
+    def more():
+        made.append(1)
+        return {"sender": "192.0.2.1"}
+
+    def flood():
+        lines = Alike(lambda: 100.0)
+        for _ in range(ALIKE_PER_SECOND + 500):
+            lines.emit("thing.refused", level=logging.WARNING, alike="a", more=more, reason="a")
+
+    said = [json.loads(line) for line in logged(flood).splitlines()]
+    assert [(one["reason"], one["sender"]) for one in said] == [("a", "192.0.2.1")] * ALIKE_PER_SECOND
+    assert len(made) == ALIKE_PER_SECOND
+
+
 def test_of_like_lines_a_few_a_second_are_written_and_the_next_one_says_how_many_were_not():
     now = 100.0
 

@@ -139,6 +139,24 @@ def test_a_stranger_is_told_what_a_forger_is_and_the_reason_is_counted_and_logge
     assert (line["reason"], line["detail"]) == ("address_refused", "127.0.0.1 is not in allow_ips")
 
 
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "sender"),
+    [
+        ("[]", [], "127.0.0.1"),
+        ("[]", ["192.0.2.1"], "127.0.0.1"),
+        ('["127.0.0.1"]', ["198.51.100.1, 192.0.2.1"], "192.0.2.1"),
+        ('["127.0.0.1"]', ["192.0.2.1, nonsense"], None),
+    ],
+)
+def test_the_log_says_who_sent_what_is_refused(tmp_path, caplog, trusted, forwarded, sender):
+    text = f"[server]\ntrusted_proxies = {trusted}\n{SOURCE.format(allowed='[]')}"
+    with running_gateway(tmp_path, text) as gateway:
+        assert posted(gateway, *forwarded, key="the old one").status_code == 401
+    (line,) = [one.fields for one in caplog.records if one.getMessage() == "webhook.rejected"]
+    assert (line["source"], line["reason"], line["sender"]) == ("producer", "bad_signature", sender)
+    assert "name" not in line
+
+
 def test_a_stranger_gets_no_handshake_and_no_405_either(tmp_path):
     text = SOURCE.format(allowed='["192.0.2.1"]') + 'handshake = "dropbox"\n'
     with running_gateway(tmp_path, text) as gateway:

@@ -163,7 +163,8 @@ def test_a_reload_never_changes_how_a_source_is_verified(tmp_path, caplog, chang
         gateway.gateway.reload(configuration(text(secrets, scheme=changed), tmp_path))
         assert [post(gateway, secret) for secret in (OLD, NEW, THIRD)] == [200, 401, 401]
     kept = [one.fields for one in caplog.records if one.getMessage() == "config.scheme_kept"]
-    assert kept == [{"source": "producer"}]
+    assert [one["source"] for one in kept] == ["producer"]
+    assert "nor its secrets; restart" in kept[0]["detail"]
 
 
 def test_a_reload_takes_the_secrets_that_handshakes_are_answered_with(tmp_path):

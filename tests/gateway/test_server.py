@@ -197,7 +197,8 @@ def test_a_body_in_tiny_chunks_is_no_head(patient_port):
 def test_a_refusal_is_logged_without_what_was_sent(patient_port, caplog):
     exchange(patient_port, GET + b"X: a-secret-in-a-header\r\n" * 101 + b"\r\n")
     (line,) = [one for one in caplog.records if one.getMessage() == "request.refused"]
-    assert line.fields == {"status": 431, "detail": "There are more than 100 headers."}
+    expected = {"status": 431, "detail": "There are more than 100 headers.", "sender": "127.0.0.1"}
+    assert line.fields == expected
     assert "a-secret-in-a-header" not in caplog.text
 
 
