@@ -62,6 +62,9 @@ class Client:
         place = "/v1/" + "/".join(quote(part, safe="") for part in path)
         try:
             response = self._http.request(method, place, **content)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            hint = "does the gateway run, and is this its address? --url names another"
+            raise AdminUnreachable(f"no answer from {self._url}: {error}; {hint}") from None
         except httpx.TransportError as error:
             raise AdminUnreachable(f"no answer from {self._url}: {error}") from None
         try:

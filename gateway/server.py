@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import errno
 import resource
 import signal
 import socket
@@ -103,8 +104,10 @@ def bind(host: str, port: int, *, setting: str = "GATEWAY_HOST and GATEWAY_PORT"
         return _listener(*found[0])
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
+        taken = getattr(error, "errno", None) == errno.EADDRINUSE
+        hint = ", maybe by a gateway that runs already" if taken else ""
         raise CannotListen(
-            f"cannot listen on {host}:{port}: {reason}; set {setting} to a free address"
+            f"cannot listen on {host}:{port}: {reason}{hint}; set {setting} to a free address"
         ) from None
 
 

@@ -59,7 +59,7 @@ def replay(options: argparse.Namespace) -> int:
             f"--{of_many[0].replace('_', '-')} is for replays of many events, not of one"
         )
     if options.id is not None:
-        return _event(options, "replay", content={"destinations": options.to} if options.to else None)
+        return _replay_one(options)
     if options.to:
         raise UnusableInputError("--to is for the replay of one event; of many, name one by --destination")
     if not any(getattr(options, name) is not None for name in FILTERS):
@@ -68,12 +68,20 @@ def replay(options: argparse.Namespace) -> int:
 
 
 def discard(options: argparse.Namespace) -> int:
-    return _event(options, "discard")
+    with _client(options) as client:
+        _print_event(client.post("events", options.id, "discard"))
+    return 0
 
 
 def erase(options: argparse.Namespace) -> int:
     with _client(options) as client:
         client.delete("events", options.id)
+    if output.to_person():
+        print(
+            f"{output.one_line(options.id)} is erased: body and headers are overwritten, ids and digest stay."
+        )
+    else:
+        output.json_lines([{"id": options.id, "erased": True}])
     return 0
 
 
@@ -103,15 +111,29 @@ def resume(options: argparse.Namespace) -> int:
     return _stand(options, "resume")
 
 
-def _event(options: argparse.Namespace, verb: str, content: dict[str, Any] | None = None) -> int:
+def _replay_one(options: argparse.Namespace) -> int:
+    """The answer does not tell what was queued from what waited: a person is told by what was pending before."""
+    content = {"destinations": options.to} if options.to else None
     with _client(options) as client:
-        event = client.post("events", options.id, verb, content=content)
+        before = client.get("events", options.id) if output.to_person() else {"deliveries": []}
+        event = client.post("events", options.id, "replay", content=content)
+    _print_event(event)
+    asked = set(options.to) if options.to else _pending(event)
+    if waited := sorted(_pending(before) & _pending(event) & asked):
+        print(f"It was waiting already for {', '.join(waited)}: nothing was queued there.")
+    return 0
+
+
+def _pending(event: dict[str, Any]) -> set[str]:
+    return {one["destination"] for one in event["deliveries"] if one["state"] == "pending"}
+
+
+def _print_event(event: dict[str, Any]) -> None:
     if output.to_person():
         output.table([event], EVENT)
         output.table(event["deliveries"], DELIVERY)
     else:
         output.json_lines([event])
-    return 0
 
 
 def _stand(options: argparse.Namespace, verb: str) -> int:

@@ -18,6 +18,7 @@ import yaml
 
 from gateway.app import create
 from gateway.clock import SystemClock
+from gateway.errors import CannotListen
 from gateway.metrics import Metrics
 from gateway.protocol import Limits
 from gateway.server import AdminPort, bind
@@ -225,6 +226,12 @@ def test_an_address_that_is_taken_is_one_clear_line_and_nothing_is_served(tmp_pa
         refused(tmp_path, **{"host": 0, "admin": 0, taken: port}, port=port, setting=setting)
 
 
+def test_an_address_of_another_machine_is_blamed_on_no_gateway():
+    with pytest.raises(CannotListen) as refused:
+        bind("192.0.2.1", 8080)
+    assert "gateway that runs" not in str(refused.value)
+
+
 def refused(folder, *, host, admin, port, setting):
     """A start with the ports `host` and `admin`, for the sake of `port`."""
     result = subprocess.run(
@@ -248,6 +255,7 @@ def refused(folder, *, host, admin, port, setting):
     assert result.returncode == 1
     assert line.startswith(f"gateway: cannot listen on 127.0.0.1:{port}: ")
     assert setting in line
+    assert "maybe by a gateway that runs already" in line
     assert not (folder / "gateway.db").exists()
 
 

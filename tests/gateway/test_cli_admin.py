@@ -123,7 +123,9 @@ def test_one_event_is_replayed_discarded_and_erased(call, gateway):
     gateway.admin_post("/v1/destinations/app/pause")
     assert call("events", "replay", event_id).items[0]["state"] == "pending"
     assert call("events", "discard", event_id).items[0]["state"] == "dead"
-    assert (call("events", "erase", event_id).code, gateway.event(event_id)["body_base64"]) == (0, None)
+    erased = call("events", "erase", event_id)
+    assert (erased.code, erased.items) == (0, [{"id": event_id, "erased": True}])
+    assert gateway.event(event_id)["body_base64"] is None
     refused = call("events", "replay", event_id)
     assert (refused.code, refused.err) == (1, "The event was erased: there is nothing left to send.\n")
 
@@ -216,7 +218,9 @@ def test_the_commands_ask_where_the_admin_api_listens(bare, gateway, tmp_path):
     asked = ("destinations", "list", "--config", config)
     assert bare(*asked, GATEWAY_ADMIN_TOKEN=TOKEN).items[0]["name"] == "app"
     assert bare(*asked, GATEWAY_PORT=9).items[0]["name"] == "app"
-    assert f"no answer from http://{nobody}" in bare(*asked, GATEWAY_ADMIN_LISTEN=nobody).err
+    refused = bare(*asked, GATEWAY_ADMIN_LISTEN=nobody).err
+    assert f"no answer from http://{nobody}" in refused
+    assert "--url names another" in refused
     alone = bare("destinations", "list", GATEWAY_ADMIN_LISTEN=f"127.0.0.1:{gateway.port}")
     assert alone.items[0]["name"] == "app"
     assert "no configuration is needed" in bare("destinations", "list", GATEWAY_ADMIN_LISTEN="8081").err
@@ -316,6 +320,21 @@ def test_a_person_reads_an_event_with_its_attempts_and_its_body(gateway):
     for words in (f"id: {event_id}", "state: delivered", "destination: app", "success", "webhook-id: msg_", '{"type": "wanted",', "\\x7f", "last answer: '/"):  # fmt: skip
         assert words in text
     assert "\x7f" not in text
+
+
+def test_a_person_is_told_that_an_event_is_erased(gateway):
+    event_id = gateway.post(b"{}").json()["event_id"]
+    code, text = Terminal(gateway, "events", "erase", event_id).end()
+    assert (code, text.startswith(f"{event_id} is erased: "), len(text.splitlines())) == (0, True, 1)
+
+
+def test_a_person_is_told_where_a_replayed_event_was_waiting_already(gateway):
+    (event_id,) = dead(gateway)
+    gateway.admin_post("/v1/destinations/app/pause")
+    code, queued = Terminal(gateway, "events", "replay", event_id).end()
+    assert (code, "pending" in queued, "waiting already" in queued) == (0, True, False)
+    code, waited = Terminal(gateway, "events", "replay", event_id, "--to", "app").end()
+    assert (code, waited.splitlines()[-1]) == (0, "It was waiting already for app: nothing was queued there.")
 
 
 def test_a_person_sees_how_far_a_replay_is_and_may_leave(gateway):
