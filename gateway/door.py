@@ -1,4 +1,6 @@
-"""What needs no body to be answered: strangers, handshakes, and what is no POST."""
+"""Who may send: strangers, handshakes, what is no POST, and what comes too often are answered here."""
+
+from collections.abc import Iterable
 
 from starlette.types import Scope
 
@@ -6,14 +8,22 @@ from gateway.clock import Clock
 from gateway.config import Networks, Source
 from gateway.config.reader import NAME
 from gateway.model import Rejected, VerifiedWebhook, Webhook
+from gateway.pace import Bucket
 from gateway.peer import sender, shown
 from gateway.verify.handshake import Asked, Reply
 
 
 class Door:
-    def __init__(self, *, trusted_proxies: Networks, clock: Clock) -> None:
+    def __init__(self, sources: Iterable[Source], *, trusted_proxies: Networks, clock: Clock) -> None:
         self._trusted_proxies = trusted_proxies
         self._clock = clock
+        self._buckets = {
+            source.name: Bucket(
+                source.rate_per_second, kept_seconds=1, level=max(1.0, source.rate_per_second)
+            )
+            for source in sources
+            if source.rate_per_second
+        }
 
     def answer(self, source: Source, scope: Scope) -> Reply | Rejected | None:
         """None: a webhook may come."""
@@ -28,6 +38,18 @@ class Door:
         if verified.secret < 0 or source.handshake.after is None:
             return None
         return source.handshake.after(verified.content, source.secrets[verified.secret].value)
+
+    def over_rate(self, source: Source) -> Rejected | None:
+        """What is not authentic uses up nothing of a source's rate."""
+        if (bucket := self._buckets.get(source.name)) is None:
+            return None
+        now = round(self._clock.monotonic() * 1000)
+        if bucket.level(now):
+            bucket.take(1, now=now)
+            return None
+        seconds = -((now - bucket.next_at(now)) // 1000)
+        detail = f"more than {source.rate_per_second:g} webhooks a second"
+        return Rejected("rate_limited", detail, retry_after_seconds=seconds)
 
     def seen(self, scope: Scope, *, unknown: str | None) -> dict[str, str | None]:
         """For the log: who sends, and the name that no source has. What could be none's may be a secret."""

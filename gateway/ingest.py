@@ -26,7 +26,6 @@ from gateway.model import (
     VerifiedWebhook,
     Webhook,
 )
-from gateway.pace import Bucket
 from gateway.patience import Patience
 from gateway.reading import Reading
 from gateway.route import Router
@@ -83,15 +82,10 @@ class Ingest:
         self._new_event_id = new_event_id
         self._max_body_bytes = max_body_bytes
         self._tracing = tracing
-        self._door = Door(trusted_proxies=trusted_proxies, clock=clock)
+        self._door = Door(sources.values(), trusted_proxies=trusted_proxies, clock=clock)
         self._patience = Patience(ANSWER_SECONDS)
         self._strangers = strangers
         self._lines = Alike(clock.monotonic)
-        self._buckets = {
-            name: Bucket(source.rate_per_second, kept_seconds=1, level=max(1.0, source.rate_per_second))
-            for name, source in sources.items()
-            if source.rate_per_second
-        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -131,7 +125,7 @@ class Ingest:
     ) -> ASGIApp:
         if (reply := self._door.answer_verified(source, verified)) is not None:
             return self._shake(scope, source.name, reply)
-        if (over := self._over_rate(source.name)) is not None:
+        if (over := self._door.over_rate(source)) is not None:
             return self._refuse(scope, over)
         self._try_shadows(source, received, verified)
         if source.shadow is not None:
@@ -203,18 +197,6 @@ class Ingest:
             tried = source.shadow.verify(received, now=self._clock.wall_ms() // 1000)
             outcome = tried.reason if isinstance(tried, Rejected) else "match"
             self._shadows[source.name, "scheme", outcome].inc()
-
-    def _over_rate(self, name: SourceName) -> Rejected | None:
-        """What is not authentic uses up nothing of a source's rate."""
-        if (bucket := self._buckets.get(name)) is None:
-            return None
-        now = round(self._clock.monotonic() * 1000)
-        if bucket.level(now):
-            bucket.take(1, now=now)
-            return None
-        seconds = -((now - bucket.next_at(now)) // 1000)
-        detail = f"more than {self._sources[name].rate_per_second:g} webhooks a second"
-        return Rejected("rate_limited", detail, retry_after_seconds=seconds)
 
     async def _accept(
         self, scope: Scope, source: Source, verified: VerifiedWebhook, *, started: float
