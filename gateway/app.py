@@ -116,8 +116,7 @@ def create(
         destinations=config.destinations,
         choice=choice,
         replayer=replayer,
-        wake=dispatcher.wake,
-        look=dispatcher.look,
+        lanes=dispatcher,
         clock=clock,
         metrics=metrics,
     )

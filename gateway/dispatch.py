@@ -9,6 +9,7 @@ from gateway.errors import StoreUnavailable
 from gateway.lane import Lane
 from gateway.log import emit
 from gateway.model import Accepted, DestinationName, Event
+from gateway.pace import Outlook
 from gateway.store import Store
 
 KEEP_SECONDS = 1.0
@@ -55,6 +56,9 @@ class Dispatcher:
     def look(self, destination: DestinationName) -> None:
         """Somebody paused or resumed it."""
         self._lanes[destination].look()
+
+    def outlook(self, destination: DestinationName) -> Outlook:
+        return self._lanes[destination].outlook()
 
     async def keep(self) -> None:
         """Takes back leases that are over, and follows a wall clock that was set."""

@@ -17,7 +17,7 @@ from gateway.errors import StoreUnavailable
 from gateway.log import emit
 from gateway.metrics import Metrics
 from gateway.model import Claim, Outcome, RetryAt, Verdict, value
-from gateway.pace import Pace, quiet_until
+from gateway.pace import Outlook, Pace, quiet_until
 from gateway.retry import QUIET_STATUSES, judge
 from gateway.store import Claimed, Finished, Standing, StandingChange, Store
 from gateway.tracing import Tracing
@@ -92,6 +92,9 @@ class Lane:
         """Its standing was changed by hand; what the store says of it is asked for at once."""
         self._pace.look()
         self.wake()
+
+    def outlook(self) -> Outlook:
+        return self._pace.outlook(in_flight=self._taken(), now=self._clock.now_ms())
 
     def reserve(self) -> Place | None:
         """A place for what is accepted next, so that it need not be claimed; None where it has to queue.

@@ -31,6 +31,17 @@ class Turn:
     """Where there is no room: when there may be, in Unix ms; None: once an attempt is over."""
 
 
+@value
+class Outlook:
+    """What is known of a destination beyond its standing; with the process it is forgotten."""
+
+    next_probe_at: int | None
+    """If it is held and something waits, in Unix ms; None while an attempt is under way."""
+    last_error: str | None
+    """Of the latest attempt that failed and speaks of the destination; None after a success."""
+    last_error_at: int | None
+
+
 class Pace:
     def __init__(self, *, max_in_flight: int, rate_per_second: float) -> None:
         self._max_in_flight = max_in_flight
@@ -38,6 +49,8 @@ class Pace:
         self._last: deque[tuple[str | DeliveryId, bool]] = deque(maxlen=LOOKED_AT)
         self._bucket = Bucket(rate_per_second) if rate_per_second else None
         self._again_next = False
+        self._failure: tuple[str | None, int] | None = None
+        """Error and time of the latest attempt that failed and speaks of the destination; None after a success."""
         self.held = False
         self._probe_at = 0
         self._probe_seconds = FIRST_PROBE_SECONDS
@@ -79,7 +92,10 @@ class Pace:
             if self.held and outcome.kind == "unsigned":
                 self._probe_again(now)  # it stays in turn, and would else be the next probe at once
             return None
-        self._last.append((claim.event.ordering_key or claim.delivery_id, is_down(outcome)))
+        down = is_down(outcome)
+        if down:
+            self._failure = outcome.error, now
+        self._last.append((claim.event.ordering_key or claim.delivery_id, down))
         if self.held:
             self._probe_again(now)
             return None
@@ -95,17 +111,25 @@ class Pace:
         elif standing.held_at is None and self.held:
             self._release()
 
+    def outlook(self, *, in_flight: int, now: int) -> Outlook:
+        error, error_at = self._failure or (None, None)
+        return Outlook(None if in_flight else self._next_probe_at(now), error, error_at)
+
     def look(self) -> None:
         """Somebody may have ended the hold: the next turn asks."""
         self._probe_at = 0
 
     def clock_stepped(self, by_ms: int) -> None:
         self._probe_at += by_ms
+        if self._failure is not None:
+            error, at = self._failure
+            self._failure = error, at + by_ms
         if self._bucket is not None:
             self._bucket.clock_stepped(by_ms)
 
     def _succeeded(self) -> StandingChange | None:
         self._last.clear()
+        self._failure = None
         if self.held:
             self._release()
             return "release"
@@ -131,6 +155,13 @@ class Pace:
             self._probe_seconds = min(LONGEST_PROBE_SECONDS, self._probe_seconds * 2)
             self._probe_at = now + round(self._probe_seconds * 1000)
             self._probe_again_next = not self._probe_again_next
+
+    def _next_probe_at(self, now: int) -> int:
+        """A hold that only the store knows of yet is probed at once."""
+        at = max(now, self._probe_at) if self.held else now
+        if self._bucket is not None and not self._bucket.level(now):
+            at = max(at, self._bucket.next_at(now))
+        return at
 
     def _release(self) -> None:
         self.held = False

@@ -1,6 +1,7 @@
 """/v1: what the gateway holds, and what a person does with it. For whoever has the admin token."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from starlette.routing import Route
 
@@ -12,8 +13,19 @@ from gateway.clock import Clock
 from gateway.config import Destination, Source
 from gateway.metrics import Metrics
 from gateway.model import DestinationName, SourceName
+from gateway.pace import Outlook
 from gateway.replay import Choice, Replayer
 from gateway.store import Store
+
+
+class Lanes(Protocol):
+    """The ways to the destinations, as `Dispatcher` has them."""
+
+    def wake(self, destinations: Iterable[DestinationName]) -> None: ...
+
+    def look(self, destination: DestinationName) -> None: ...
+
+    def outlook(self, destination: DestinationName) -> Outlook: ...
 
 
 class Admin:
@@ -26,16 +38,17 @@ class Admin:
         destinations: Iterable[Destination],
         choice: Choice,
         replayer: Replayer,
-        wake: Callable[[Iterable[DestinationName]], None],
-        look: Callable[[DestinationName], None],
+        lanes: Lanes,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._guard = Guard(token)
-        self._events = Events(store=store, choice=choice, wake=wake, clock=clock, metrics=metrics)
+        self._events = Events(store=store, choice=choice, wake=lanes.wake, clock=clock, metrics=metrics)
         self._replays = Replays(store=store, choice=choice, replayer=replayer, clock=clock)
         self._sources = Sources(sources)
-        self._destinations = Destinations(destinations, store=store, look=look, clock=clock)
+        self._destinations = Destinations(
+            destinations, store=store, look=lanes.look, outlook=lanes.outlook, clock=clock
+        )
 
     def take_token(self, token: str | None) -> None:
         """From now on this one is asked for; None: nobody may ask."""

@@ -12,7 +12,8 @@ from gateway.clock import Clock
 from gateway.config import Destination, Source
 from gateway.log import emit
 from gateway.model import DestinationName, SourceName
-from gateway.store import Standing, Store
+from gateway.pace import Outlook
+from gateway.store import Standing, Stats, Store
 from gateway.verify import NoVerifier
 
 
@@ -40,17 +41,19 @@ class Destinations:
         *,
         store: Store,
         look: Callable[[DestinationName], None],
+        outlook: Callable[[DestinationName], Outlook],
         clock: Clock,
     ) -> None:
         self._destinations = {one.name: one for one in destinations}
         self._store = store
         self._look = look
+        self._outlook = outlook
         self._clock = clock
 
     async def list(self, request: Request) -> Response:
         asked.parameters(request, ())
-        stats, now = await self._store.stats(), self._clock.now_ms()
-        return _whole_list([shown.destination(one, stats, now=now) for one in self._destinations.values()])
+        stats = await self._store.stats()
+        return _whole_list([self._shown(one, stats) for one in self._destinations.values()])
 
     async def pause(self, request: Request) -> Response:
         one = self._find(request)
@@ -80,7 +83,10 @@ class Destinations:
 
     async def _show(self, one: Destination) -> Response:
         self._look(one.name)
-        return JSONResponse(shown.destination(one, await self._store.stats(), now=self._clock.now_ms()))
+        return JSONResponse(self._shown(one, await self._store.stats()))
+
+    def _shown(self, one: Destination, stats: Stats) -> dict[str, Any]:
+        return shown.destination(one, stats, self._outlook(one.name), now=self._clock.now_ms())
 
 
 def _whole_list(items: list[dict[str, Any]]) -> Response:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.config import Destination
+from gateway.pace import Outlook
 from gateway.store import AttemptRecord, DeliveryRecord, EventRecord, ReplayRecord, Standing, Stats
 
 
@@ -48,11 +49,15 @@ def replay(record: ReplayRecord) -> dict[str, Any]:
     }
 
 
-def destination(one: Destination, stats: Stats, *, now: int) -> dict[str, Any]:
+def destination(one: Destination, stats: Stats, outlook: Outlook, *, now: int) -> dict[str, Any]:
     """`now` in Unix ms."""
     standing = stats.standings.get(one.name, Standing())
     quiet = standing.quiet_until is not None and standing.quiet_until > now
     oldest = stats.oldest_pending.get(one.name)
+    deliveries = {
+        state: stats.deliveries.get((one.name, state), 0) for state in ("pending", "delivered", "dead")
+    }
+    probed = _standing(standing) == "held" and deliveries["pending"] > 0
     return {
         "name": one.name,
         "url": _without_credentials(one.url),
@@ -60,7 +65,10 @@ def destination(one: Destination, stats: Stats, *, now: int) -> dict[str, Any]:
         "paused_at": standing.paused_at,
         "held_at": standing.held_at,
         "quiet_until": standing.quiet_until if quiet else None,
-        **{state: stats.deliveries.get((one.name, state), 0) for state in ("pending", "delivered", "dead")},
+        "next_probe_at": _next_probe_at(standing, outlook) if probed else None,
+        "last_error": outlook.last_error,
+        "last_error_at": outlook.last_error_at,
+        **deliveries,
         "oldest_pending_age_seconds": None if oldest is None else max(0, now - oldest) / 1000,
     }
 
@@ -104,6 +112,12 @@ def _standing(standing: Standing) -> str:
     if standing.paused_at is not None:
         return "paused"
     return "running" if standing.held_at is None else "held"
+
+
+def _next_probe_at(standing: Standing, outlook: Outlook) -> int | None:
+    """Not while it asks to be left alone."""
+    at = outlook.next_probe_at
+    return None if at is None else max(at, standing.quiet_until or 0)
 
 
 def _without_credentials(url: str) -> str:

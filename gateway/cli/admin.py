@@ -23,7 +23,17 @@ EVENT = ("id", "source", "type", "ordering_key", "received_at", "state")
 DELIVERY = ("destination", "state", "attempts", "next_attempt_at", "last_status", "last_error", "dead_reason")
 ATTEMPT = ("number", "started_at", "duration_ms", "outcome", "status", "error")
 REPLAY = ("id", "state", "matched", "queued", "done", "failed", "created_at")
-DESTINATION = ("name", "state", "pending", "delivered", "dead", "oldest_pending_age_seconds", "url")
+DESTINATION = (
+    "name",
+    "state",
+    "pending",
+    "delivered",
+    "dead",
+    "oldest_pending_age_seconds",
+    "next_probe_at",
+    "last_error",
+    "url",
+)
 
 
 def list_events(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.clock import SystemClock
 from tests.support.gateway_app import (
     KEY,
     SECRET,
@@ -528,7 +529,8 @@ async def test_destinations_are_listed_with_what_they_hold_and_no_credentials(ap
     assert 0 <= age < 60
     assert first == {
         "name": "a", "url": "http://127.0.0.1:9/hook", "state": "running", "paused_at": None, "held_at": None,
-        "quiet_until": None, "pending": 1, "delivered": 0, "dead": 1,
+        "quiet_until": None, "next_probe_at": None, "last_error": None, "last_error_at": None,
+        "pending": 1, "delivered": 0, "dead": 1,
     }  # fmt: skip
     assert (second["name"], second["pending"], second["oldest_pending_age_seconds"]) == ("b", 0, None)
 
@@ -544,6 +546,57 @@ async def test_a_hold_and_a_quiet_time_are_shown_and_resume_ends_them(api, caplo
     assert (shown["state"], shown["held_at"], shown["quiet_until"]) == ("running", None, None)
     await api.post("/v1/destinations/a/resume")
     assert [record.getMessage() for record in caplog.records].count("destination.resumed") == 1
+
+
+async def test_when_it_is_tried_next_is_shown_while_it_is_held_and_something_waits(api):
+    async def next_probe_at():
+        return (await api.get("/v1/destinations"))["items"][0]["next_probe_at"]
+
+    await api.accept()
+    assert await next_probe_at() is None, "it is not held"
+    before = SystemClock().now_ms() - 1
+    await api.store.set_standing("a", "hold", now=before)
+    assert before <= await next_probe_at() <= before + 20_000, "nothing has tried it yet: at once"
+    assert (await api.get("/v1/destinations"))["items"][1]["next_probe_at"] is None, "another is not held"
+    await api.store.quiet("a", until=2**50, now=before)
+    assert await next_probe_at() == 2**50, "not before the end of its quiet time"
+    assert (await api.post("/v1/destinations/a/pause"))["next_probe_at"] is None
+    assert (await api.post("/v1/destinations/a/resume"))["next_probe_at"] is None
+
+
+async def test_a_held_destination_for_which_nothing_waits_is_not_said_to_be_tried(api):
+    event_id = await api.accept()
+    await api.store.set_standing("a", "hold", now=5)
+    await api.post(f"/v1/events/{event_id}/discard")
+    first = (await api.get("/v1/destinations"))["items"][0]
+    assert (first["state"], first["pending"], first["next_probe_at"]) == ("held", 0, None)
+
+
+def test_a_destination_that_is_down_says_why_without_what_it_was_sent_until_it_is_back(tmp_path):
+    with recording_destination() as down:
+        down.status, down.echoes = 503, True
+        text = f"""{SOURCES}
+        [[destinations]]
+        name = "app"
+        url = "{down.url}"
+        bearer_token = "made-up-bearer"
+        allow_private_address = true
+        """
+        with running_gateway(tmp_path, text) as gateway:
+
+            def shown():
+                return gateway.admin("/v1/destinations").json()["items"][0]
+
+            ids = [gateway.post(b'{"type": "wanted"}').json()["event_id"] for _ in range(5)]
+            held = eventually(lambda: (one := shown())["next_probe_at"] and one)
+            assert held["state"] == "held"
+            assert (
+                held["last_error"] == gateway.event(ids[0])["deliveries"][0]["last_error"] == "answered 503"
+            )
+            assert held["last_error_at"] < held["next_probe_at"] <= held["last_error_at"] + 30_000
+            down.status = 200
+            back = eventually(lambda: (one := shown())["state"] == "running" and one)
+            assert [back[name] for name in ("next_probe_at", "last_error", "last_error_at")] == [None] * 3
 
 
 async def test_a_pause_is_shown_measured_and_said_once(api, caplog):

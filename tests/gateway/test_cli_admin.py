@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -335,6 +336,41 @@ def test_a_person_is_told_where_a_replayed_event_was_waiting_already(gateway):
     assert (code, "pending" in queued, "waiting already" in queued) == (0, True, False)
     code, waited = Terminal(gateway, "events", "replay", event_id, "--to", "app").end()
     assert (code, waited.splitlines()[-1]) == (0, "It was waiting already for app: nothing was queued there.")
+
+
+def test_a_person_sees_why_a_destination_is_held_and_when_it_is_tried_next(bare, tmp_path):
+    with recording_destination() as down:
+        down.status = 503
+        text = f"""{SOURCES}
+        [[destinations]]
+        name = "app"
+        url = "{down.url}"
+        allow_private_address = true
+        """
+        with running_gateway(tmp_path, text) as gateway:
+            for _ in range(5):
+                gateway.post()
+            item = eventually(lambda: _held_item(bare, gateway))
+            heading, line = eventually(lambda: _held_lines(gateway))
+    assert (item["last_error"], item["last_error_at"] < item["next_probe_at"]) == ("answered 503", True)
+    names = heading.split()
+    assert names[:2] + names[-3:] == ["NAME", "STATE", "NEXT_PROBE_AT", "LAST_ERROR", "URL"]
+    assert line[heading.index("LAST_ERROR") : heading.index("URL")].strip() == "answered 503"
+    assert line.endswith(down.url)
+
+
+def _held_item(bare, gateway):
+    """What a machine reads, but for the moments when the destination is being tried."""
+    (item,) = bare("destinations", "list", "--url", gateway.url, GATEWAY_ADMIN_TOKEN=TOKEN).items
+    return item if item["next_probe_at"] else None
+
+
+def _held_lines(gateway):
+    """As `_held_item`, for a person."""
+    _, text = Terminal(gateway, "destinations", "list").end()
+    heading, line = text.splitlines()
+    at = line[heading.index("NEXT_PROBE_AT") : heading.index("LAST_ERROR")].strip()
+    return (heading, line) if re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d", at) else None
 
 
 def test_a_person_sees_how_far_a_replay_is_and_may_leave(gateway):

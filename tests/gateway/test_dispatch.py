@@ -94,6 +94,10 @@ class Rig:
     async def standing(self):
         return (await self.store.stats()).standings.get(A, Standing())
 
+    def outlook(self):
+        shown = self.dispatcher.outlook(A)
+        return shown.next_probe_at, shown.last_error, shown.last_error_at
+
     async def set_clock(self, by_seconds):
         self.clock.set_wall(by_seconds)
         await self.dispatcher.keep()
@@ -316,6 +320,34 @@ async def test_an_outage_uses_up_no_attempt_of_what_waits_and_is_over_with_the_f
         ("destination.held", {"destination": A, "error": "made-up"}),
         ("destination.released", {"destination": A}),
     ]
+
+
+async def test_while_it_is_held_the_dispatcher_knows_why_and_when_it_is_tried_next(store):
+    rig = Rig(store, Scripted())
+    assert rig.outlook() == (NOW, None, None)
+    await hold(rig)
+    assert rig.outlook() == (NOW + 1000, "made-up", NOW)
+    rig.scripted.down = outcome("timeout", status=None, error="no answer")
+    await rig.later(1)
+    assert rig.outlook() == (NOW + 3000, "no answer", NOW + 1000)
+    rig.scripted.down = None
+    rig.clock.advance(2)
+    rig.scripted.gate.clear()
+    await rig.lane.step()
+    assert rig.outlook() == (None, "no answer", NOW + 1000), "it is being tried"
+    rig.scripted.gate.set()
+    await rig.lane.drain()
+    assert rig.outlook() == (NOW + 3000, None, None)
+
+
+async def test_after_a_restart_it_is_tried_at_once_and_the_error_is_known_when_that_has_failed(store):
+    rig = Rig(store, Scripted())
+    await hold(rig)
+    rig.clock.advance(0.1)
+    rig.start()
+    assert rig.outlook() == (NOW + 100, None, None)
+    await rig.settle()
+    assert rig.outlook() == (NOW + 2100, "made-up", NOW + 100)
 
 
 async def test_after_an_outage_the_backlog_starts_with_one_attempt_at_once(store):

@@ -12,7 +12,11 @@ from gateway.pace import Bucket, Pace, is_down, quiet_until
 from gateway.store import Room, Standing
 from tests.support.store import NOW, A, event, outcome
 
-DOWN = outcome("server_error", status=503)
+DOWN = outcome("server_error", status=503, error="answered 503")
+NOTHING_SENT = (
+    outcome("payload", status=None, error="made-up"),
+    outcome("unsigned", status=None, error="made-up"),
+)
 HOUR_MS = 3_600_000
 numbers = itertools.count(1)
 
@@ -46,6 +50,15 @@ def held(*, now=NOW, **settings):
 
 def turn(one, *, now=NOW, in_flight=0, again=0):
     return one.turn(in_flight=in_flight, again_in_flight=again, now=now)
+
+
+def outlook(one, *, now=NOW, in_flight=0):
+    return one.outlook(in_flight=in_flight, now=now)
+
+
+def said(one):
+    shown = outlook(one)
+    return shown.last_error, shown.last_error_at
 
 
 def test_five_failures_of_three_keys_hold_the_destination_and_four_do_not():
@@ -190,6 +203,58 @@ def test_a_clock_that_steps_moves_the_next_probe_with_it():
     made = held()
     made.clock_stepped(-24 * HOUR_MS)
     assert turn(made, now=NOW - 24 * HOUR_MS).look_at == NOW - 24 * HOUR_MS + 1000
+    shown = outlook(made, now=NOW - 24 * HOUR_MS)
+    assert shown.next_probe_at == NOW - 24 * HOUR_MS + 1000
+    assert shown.last_error_at == NOW - 24 * HOUR_MS
+
+
+def test_the_next_probe_that_is_told_is_the_one_that_is_made():
+    made, now = held(), NOW
+    for _ in range(7):
+        at = outlook(made, now=now).next_probe_at
+        assert not turn(made, now=at - 1).probe
+        assert turn(made, now=at).probe
+        assert outlook(made, now=at + 5).next_probe_at == at + 5, "at once, if it is late: never in the past"
+        assert outlook(made, now=at, in_flight=1).next_probe_at is None, "it is under way"
+        made.observe(claim(), DOWN, now=at)
+        now = at
+
+
+def test_the_next_probe_that_is_told_keeps_to_the_rate():
+    made = pace(rate_per_second=0.1)
+    made.claimed(first=1, again=0, now=NOW)
+    for _ in range(5):
+        made.observe(claim(), DOWN, now=NOW)
+    at = outlook(made).next_probe_at
+    assert at == NOW + 10_000
+    assert not turn(made, now=at - 1).probe
+    assert turn(made, now=at).probe
+
+
+@pytest.mark.parametrize("look", [Pace.look, lambda _: None])
+def test_a_hold_that_is_looked_at_or_only_the_store_knows_of_is_told_to_be_probed_at_once(look):
+    made = held() if look is Pace.look else pace()
+    look(made)
+    assert outlook(made).next_probe_at == NOW
+
+
+def test_the_error_that_is_told_is_of_the_latest_attempt_that_counts_until_one_succeeds():
+    made = pace()
+    assert said(made) == (None, None)
+    made.observe(claim(), outcome("timeout", status=None, error="no answer within 30 s"), now=NOW)
+    made.observe(claim(), outcome("server_error", status=503, error="answered 503"), now=NOW + 1)
+    assert said(made) == ("answered 503", NOW + 1)
+    for other in (outcome("client_error", status=404, error="answered 404"), *NOTHING_SENT):
+        made.observe(claim(), other, now=NOW + 2)
+        assert said(made) == ("answered 503", NOW + 1)
+    made.observe(claim(), outcome("success"), now=NOW + 3)
+    assert said(made) == (None, None)
+
+
+def test_the_error_that_is_told_outlives_a_hold_that_a_person_ended():
+    made = held()
+    made.follow(Standing(), now=NOW)
+    assert said(made) == (DOWN.error, NOW)
 
 
 @given(
