@@ -63,7 +63,7 @@ class Client:
         try:
             response = self._http.request(method, place, **content)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            hint = "does the gateway run, and is this its address? --url names another"
+            hint = "where this is not the gateway's address, --url names another"
             raise AdminUnreachable(f"no answer from {self._url}: {error}; {hint}") from None
         except httpx.TransportError as error:
             raise AdminUnreachable(f"no answer from {self._url}: {error}") from None

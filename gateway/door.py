@@ -12,6 +12,9 @@ from gateway.pace import Bucket
 from gateway.peer import sender, shown
 from gateway.verify.handshake import Asked, Reply
 
+SECRET_LENGTH = 32
+"""From which on what has the form of a name may as well be a key in hexadecimal digits or a UUID."""
+
 
 class Door:
     def __init__(self, sources: Iterable[Source], *, trusted_proxies: Networks, clock: Clock) -> None:
@@ -52,10 +55,10 @@ class Door:
         return Rejected("rate_limited", detail, retry_after_seconds=seconds)
 
     def seen(self, scope: Scope, *, unknown: str | None) -> dict[str, str | None]:
-        """For the log: who sends, and the name that no source has. What could be none's may be a secret."""
+        """For the log: who sends, and the name that no source has. What could be none's, or is long, may be a secret."""
         told = {"sender": shown(sender(scope, trusted=self._trusted_proxies))}
         if unknown is not None:
-            told["name"] = unknown if NAME.fullmatch(unknown) else None
+            told["name"] = unknown if NAME.fullmatch(unknown) and len(unknown) < SECRET_LENGTH else None
         return told
 
     def _stranger(self, source: Source, scope: Scope) -> Rejected | None:

@@ -60,6 +60,6 @@ class Exit:
             self._leave()
 
     def lead_nowhere(self) -> None:
-        """The connection is lost, and its protocol is to be gone: an application that still answers does not hold it."""
+        """The connection is lost, and what an application still answers with it."""
         self.is_shut = True
         self._leave = None

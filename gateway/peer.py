@@ -8,6 +8,9 @@ from gateway.config import Networks
 
 Address = IPv4Address | IPv6Address
 
+MOST_HOPS = 32
+"""Looked at, from the last: no way is longer, and a header of 64 KB is thousands."""
+
 
 def sender(scope: Scope, *, trusted: Networks) -> Address | None:
     """The last address on the way that is none of our own proxies'; None where it cannot be told."""
@@ -15,7 +18,8 @@ def sender(scope: Scope, *, trusted: Networks) -> Address | None:
     if not trusted:
         return address
     lines = [value for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
-    hops = [hop.strip() for line in lines for hop in line.decode("latin-1").split(",")]
+    text = b",".join(lines).decode("latin-1")
+    hops = [hop.strip() for hop in text.rsplit(",", MOST_HOPS)[-MOST_HOPS:]] if lines else []
     while hops and address is not None and any(address in network for network in trusted):
         address = _address(hops.pop())
     return address
@@ -32,9 +36,9 @@ def shown(address: Address | None) -> str | None:
 
 
 def _address(text: str) -> Address | None:
-    """IPv4 addresses that come as IPv6 ones are meant as what they are."""
+    """IPv4 addresses that come as IPv6 ones are meant as what they are. A zone means something on one machine alone, and may be any text."""
     try:
-        address = ip_address(text)
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address

@@ -80,7 +80,8 @@ class Protocol(HttpToolsProtocol):
         for timer in [*self._exits, *([self._stalled] if self._stalled else [])]:
             timer.cancel()
         super().connection_lost(exc)
-        # Nothing refers to itself from here on, so that all of it is gone at once: a flood would leave the collector work.
+        # Nothing refers to itself from here on, so that all of it is gone with the last request at work, and no flood leaves
+        # the collector anything to do.
         self.pipeline.clear()
         self.cycle = None  # type: ignore[assignment]  # as uvicorn has it at first
 

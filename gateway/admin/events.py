@@ -63,7 +63,7 @@ class Events:
         if queued:  # else it waits there already
             emit("event.replayed", event_id=record.event.id, destinations=queued)
         self._wake(queued)
-        return JSONResponse(shown.summary(record), status_code=202)
+        return JSONResponse({**shown.summary(record), "queued": queued}, status_code=202)
 
     async def discard(self, request: Request) -> Response:
         record = await self._find(request)

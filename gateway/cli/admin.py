@@ -88,7 +88,8 @@ def erase(options: argparse.Namespace) -> int:
         client.delete("events", options.id)
     if output.to_person():
         print(
-            f"{output.one_line(options.id)} is erased: body and headers are overwritten, ids and digest stay."
+            f"{output.one_line(options.id)} is erased: body, headers, query and answers are overwritten, and what was pending"
+            " is discarded. Ids, type, keys and digest stay."
         )
     else:
         output.json_lines([{"id": options.id, "erased": True}])
@@ -122,20 +123,15 @@ def resume(options: argparse.Namespace) -> int:
 
 
 def _replay_one(options: argparse.Namespace) -> int:
-    """The answer does not tell what was queued from what waited: a person is told by what was pending before."""
     content = {"destinations": options.to} if options.to else None
     with _client(options) as client:
-        before = client.get("events", options.id) if output.to_person() else {"deliveries": []}
         event = client.post("events", options.id, "replay", content=content)
     _print_event(event)
-    asked = set(options.to) if options.to else _pending(event)
-    if waited := sorted(_pending(before) & _pending(event) & asked):
-        print(f"It was waiting already for {', '.join(waited)}: nothing was queued there.")
+    if output.to_person() and (waits := [name for name in options.to or () if name not in event["queued"]]):
+        print(f"It was waiting already for {', '.join(waits)}: nothing was queued there.")
+    elif output.to_person() and not event["queued"]:
+        print("It was waiting already: nothing was queued.")
     return 0
-
-
-def _pending(event: dict[str, Any]) -> set[str]:
-    return {one["destination"] for one in event["deliveries"] if one["state"] == "pending"}
 
 
 def _print_event(event: dict[str, Any]) -> None:

@@ -25,8 +25,8 @@ def machine(folder: Path) -> dict[str, str | float]:
 
 def stolen_ms() -> int:
     """Since the machine was started, of all its cores: wanted here, and given to another by the hypervisor. In steps of a tick."""
-    user_to_steal = Path("/proc/stat").read_text().split(maxsplit=9)
-    return int(user_to_steal[8]) * 1000 // os.sysconf("SC_CLK_TCK")
+    name_and_ticks = Path("/proc/stat").read_text().partition("\n")[0].split()
+    return int(name_and_ticks[8]) * 1000 // os.sysconf("SC_CLK_TCK")
 
 
 def _processor() -> str:

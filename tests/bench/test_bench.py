@@ -1,5 +1,6 @@
 """The benches run, at a hundredth of their size, and what they found is what the documentation shows."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -31,10 +32,29 @@ def test_a_bench_runs_and_nothing_is_lost_repeated_or_out_of_order(name: str, tm
     assert all(math.isfinite(cell) for row in figure.rows for cell in row if not isinstance(cell, str))
 
 
-def hostile_round(under_ms: float = 1.0, *, quiet_ms: float = 1.0) -> hostile.Round:
+def hostile_round(under_ms: float = 1.0, *, quiet_ms: float = 1.0, stolen_ms: int = 0) -> hostile.Round:
     """One in fifty webhooks takes so long."""
     quiet, under = (hostile.Stream([1.0] * 98 + [ms] * 2, 0.2, 0) for ms in (quiet_ms, under_ms))
-    return hostile.Round(quiet, under, quiet, 100.0, 0)
+    return hostile.Round(dataclasses.replace(quiet, stolen_ms=stolen_ms), under, quiet, 100.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("stolen_ms", "taken"),
+    [
+        ([0], 0),
+        ([10], 0),
+        ([20, 10], 1),
+        ([20, 30, 0], 2),
+        ([40, 20, 30, 30], 1),
+    ],
+)
+def test_a_round_from_which_the_processor_was_stolen_is_measured_again(
+    stolen_ms: list[int], taken: int
+) -> None:
+    rounds = [hostile_round(stolen_ms=ms) for ms in stolen_ms]
+    left = iter(rounds)
+    assert hostile.undisturbed(lambda: next(left)) is rounds[taken]
+    assert list(left) == []
 
 
 @pytest.mark.parametrize(

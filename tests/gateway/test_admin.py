@@ -294,8 +294,9 @@ async def test_what_is_dead_is_replayed_and_what_was_delivered_is_not(api):
     await api.post(f"/v1/events/{event_id}/replay", {"destinations": ["b"]}, status=202)
     assert await api.states(event_id) == {"a": "dead", "b": "pending"}
     shown = await api.post(f"/v1/events/{event_id}/replay", status=202)
-    assert (shown["id"], shown["state"]) == (event_id, "pending")
+    assert (shown["id"], shown["state"], shown["queued"]) == (event_id, "pending", ["a"])
     assert await api.states(event_id) == {"a": "pending", "b": "pending"}
+    assert (await api.post(f"/v1/events/{event_id}/replay", status=202))["queued"] == []
 
 
 async def test_an_event_that_nobody_wanted_goes_to_whoever_is_named(api):

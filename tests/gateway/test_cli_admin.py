@@ -334,6 +334,8 @@ def test_a_person_is_told_where_a_replayed_event_was_waiting_already(gateway):
     gateway.admin_post("/v1/destinations/app/pause")
     code, queued = Terminal(gateway, "events", "replay", event_id).end()
     assert (code, "pending" in queued, "waiting already" in queued) == (0, True, False)
+    code, waited = Terminal(gateway, "events", "replay", event_id).end()
+    assert (code, waited.splitlines()[-1]) == (0, "It was waiting already: nothing was queued.")
     code, waited = Terminal(gateway, "events", "replay", event_id, "--to", "app").end()
     assert (code, waited.splitlines()[-1]) == (0, "It was waiting already for app: nothing was queued there.")
 

@@ -597,6 +597,20 @@ def test_a_connection_that_is_lost_is_gone_at_once_without_the_collector(said):
             gc.enable()
 
 
+def test_what_a_pipeline_that_is_lost_is_still_answered_is_no_error(caplog):
+    with application() as (served, made):
+        with connect(served.port) as connection:
+            eventually(lambda: served.connections)
+            (protocol,) = served.connections
+            connection.sendall(one("/gated") + one() + one())
+            eventually(lambda: protocol.pipeline)
+        protocol.loop.call_soon_threadsafe(protocol.drop)
+        eventually(lambda: not served.connections)
+        made.gate.set()
+        eventually(lambda: made.served)
+    assert [line.getMessage() for line in caplog.records if line.name == "uvicorn.error"] == []
+
+
 def test_the_server_runs_on_uvloop():
     with application() as (served, _), connect(served.port):
         eventually(lambda: served.connections)
