@@ -38,7 +38,7 @@ class Outlook:
     next_probe_at: int | None
     """If it is held and something waits, in Unix ms; None while an attempt is under way."""
     last_error: str | None
-    """Of the latest attempt that failed and speaks of the destination; None after a success."""
+    """Of the latest attempt that failed with something sent, whatever it says of the destination; None after a success."""
     last_error_at: int | None
 
 
@@ -50,7 +50,7 @@ class Pace:
         self._bucket = Bucket(rate_per_second) if rate_per_second else None
         self._again_next = False
         self._failure: tuple[str | None, int] | None = None
-        """Error and time of the latest attempt that failed and speaks of the destination; None after a success."""
+        """Error and time of the latest attempt that failed with something sent; None after a success."""
         self.held = False
         self._probe_at = 0
         self._probe_seconds = FIRST_PROBE_SECONDS
@@ -92,10 +92,8 @@ class Pace:
             if self.held and outcome.kind == "unsigned":
                 self._probe_again(now)  # it stays in turn, and would else be the next probe at once
             return None
-        down = is_down(outcome)
-        if down:
-            self._failure = outcome.error, now
-        self._last.append((claim.event.ordering_key or claim.delivery_id, down))
+        self._failure = outcome.error, now
+        self._last.append((claim.event.ordering_key or claim.delivery_id, is_down(outcome)))
         if self.held:
             self._probe_again(now)
             return None

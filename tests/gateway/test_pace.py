@@ -238,16 +238,18 @@ def test_a_hold_that_is_looked_at_or_only_the_store_knows_of_is_told_to_be_probe
     assert outlook(made).next_probe_at == NOW
 
 
-def test_the_error_that_is_told_is_of_the_latest_attempt_that_counts_until_one_succeeds():
+def test_the_error_that_is_told_is_of_the_latest_attempt_that_failed_until_one_succeeds():
     made = pace()
     assert said(made) == (None, None)
     made.observe(claim(), outcome("timeout", status=None, error="no answer within 30 s"), now=NOW)
     made.observe(claim(), outcome("server_error", status=503, error="answered 503"), now=NOW + 1)
     assert said(made) == ("answered 503", NOW + 1)
-    for other in (outcome("client_error", status=404, error="answered 404"), *NOTHING_SENT):
-        made.observe(claim(), other, now=NOW + 2)
-        assert said(made) == ("answered 503", NOW + 1)
-    made.observe(claim(), outcome("success"), now=NOW + 3)
+    made.observe(claim(), outcome("client_error", status=404, error="answered 404"), now=NOW + 2)
+    assert said(made) == ("answered 404", NOW + 2)
+    for other in NOTHING_SENT:
+        made.observe(claim(), other, now=NOW + 3)
+        assert said(made) == ("answered 404", NOW + 2)
+    made.observe(claim(), outcome("success"), now=NOW + 4)
     assert said(made) == (None, None)
 
 
