@@ -40,11 +40,13 @@ class Choice:
     def of(self, record: EventRecord, *, where: EventFilter = ANY) -> tuple[DestinationName, ...]:
         """Those that it is dead for; if there is none, every one that wants it now. Of these, the one that `where` names.
 
-        Where a destination that it is dead for is gone, those that have it do not get it again for that.
+        Where a destination that it is dead for is gone, those that have it do not get it again for that, unless `where` asks
+        for what was delivered.
         """
         if record.erased_at is not None:
             return ()
-        dead = {delivery.destination for delivery in record.deliveries if delivery.state == "dead"}
+        again = where.state == "delivered"
+        dead = {one.destination for one in record.deliveries if one.state == "dead" and not again}
         chosen = tuple(name for name in self.names if name in dead and _is_meant(name, where))
         if chosen:
             return chosen

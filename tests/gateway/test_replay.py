@@ -137,6 +137,19 @@ async def test_with_a_destination_in_the_filter_only_that_one_is_chosen(tmp_path
         assert await chosen(it.store, event(2).id, EventFilter(destination=B)) == ()
 
 
+async def test_what_was_delivered_to_a_destination_goes_to_it_again_though_it_is_dead_for_another(tmp_path):
+    async with replaying(tmp_path) as it:
+        await it.store.accept(event(1, destinations=(A, B)), same_id_is_duplicate=False)
+        await it.deliver()
+        await it.store.discard(event(1).id, now=NOW)
+        replay_id = await it.begin(state="delivered", destination=A)
+        await it.step(2)
+        assert await it.deliver() == ids(1)
+        done = await it.find(replay_id)
+        assert (done.matched, done.done, done.failed, done.state) == (1, 1, 0, "done")
+        assert [one.state for one in (await it.store.event(event(1).id)).deliveries] == ["dead", "delivered"]
+
+
 async def test_an_erased_event_goes_to_nobody(tmp_path):
     async with replaying(tmp_path, dead=1) as it:
         await it.store.erase(event(1).id, now=NOW)

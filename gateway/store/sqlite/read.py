@@ -16,7 +16,7 @@ EVENT_COLUMNS = "e.id, e.source, e.type, e.dedupe_key, e.body_sha256, e.ordering
 
 WITHOUT_CONTENT = EVENT_COLUMNS.replace("e.query, e.headers, e.body", "x'', '[]', x''")
 
-# An expression over the event `e` and the values of an EventFilter. Dead at a destination is what is dead at that one.
+# An expression over the event `e` and the values of an EventFilter. With a destination the state is that of its delivery.
 MATCHES = """(:source IS NULL OR e.source = :source)
   AND (:type IS NULL OR e.type = :type)
   AND (:key IS NULL OR e.ordering_key = :key)
@@ -24,8 +24,8 @@ MATCHES = """(:source IS NULL OR e.source = :source)
   AND (:until IS NULL OR e.received_at < :until)
   AND (:destination IS NULL OR EXISTS (
     SELECT 1 FROM deliveries d WHERE d.event_seq = e.seq AND d.destination = :destination
-      AND (:state IS NOT 'dead' OR d.state = 'dead')))
-  AND (:state IS NULL OR :state = CASE
+      AND (:state IS NULL OR d.state = :state)))
+  AND (:state IS NULL OR :destination IS NOT NULL OR :state = CASE
     WHEN NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_seq = e.seq) THEN 'unrouted'
     WHEN EXISTS (SELECT 1 FROM deliveries d WHERE d.event_seq = e.seq AND d.state = 'pending') THEN 'pending'
     WHEN EXISTS (SELECT 1 FROM deliveries d WHERE d.event_seq = e.seq AND d.state = 'dead') THEN 'dead'
@@ -61,6 +61,10 @@ FEW = {
     "pending": {
         **ALL,
         "few": " AND e.seq IN (SELECT event_seq FROM deliveries WHERE state = 'pending')",
+    },
+    "pending of one": {
+        **ALL,
+        "few": " AND e.seq IN (SELECT event_seq FROM deliveries WHERE state = 'pending' AND destination = :destination)",
     },
     "unrouted": {**ALL, "few": " AND e.unrouted = 1"},
 }
@@ -141,7 +145,8 @@ def event_from_row(row: Sequence[Any]) -> Event:
 
 
 def _narrowed(sql: str, where: EventFilter) -> str:
-    return sql.format(**FEW.get(where.state or "", ALL))
+    of_one = where.state == "pending" and where.destination is not None
+    return sql.format(**FEW["pending of one"] if of_one else FEW.get(where.state or "", ALL))
 
 
 def _records(db: sqlite3.Connection, found: Sequence[Sequence[Any]]) -> list[EventRecord]:

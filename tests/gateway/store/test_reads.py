@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.model import Dead, Delivered
-from gateway.store import EventFilter
+from gateway.model import Dead, Delivered, ReplayId
+from gateway.store import EventFilter, ReplayRecord
 from tests.support.store import NOW, A, B, accept, claim, deliveries, event, finish, number_of
 
 FILTERS = [
@@ -25,6 +25,17 @@ FILTERS = [
     (EventFilter(state="dead", destination="b"), [2]),
     (EventFilter(state="delivered", type="one", key="k", source="producer"), [1]),
     (EventFilter(state="pending", type="one"), []),
+]
+
+OF_ONE = [
+    ("dead", "a", [7]),
+    ("dead", "b", [2]),
+    ("pending", "a", [5]),
+    ("pending", "b", [7, 6]),
+    ("delivered", "a", [6, 4, 2, 1]),
+    ("delivered", "b", []),
+    ("unrouted", "a", []),
+    ("pending", "nobody", []),
 ]
 
 
@@ -56,6 +67,23 @@ async def test_a_list_and_a_count_hold_what_the_filter_says_newest_first(filled,
     found = await filled.events(where, before=None, limit=100)
     assert [number_of(record.event.id) for record in found] == expected
     assert (await filled.count(where)).count == len(expected)
+
+
+@pytest.mark.parametrize(("state", "destination", "expected"), OF_ONE)
+async def test_with_a_destination_the_state_is_that_of_its_delivery_alone(
+    filled, state, destination, expected
+):
+    await accept(filled, event(7, destinations=(A, B), received_at=NOW + 7))
+    (one,) = await claim(filled, A, now=NOW + 10)
+    await finish(filled, one, Dead("horizon"), now=NOW + 10)
+    where = EventFilter(state=state, destination=destination)
+    found = await filled.events(where, before=None, limit=100)
+    assert [number_of(record.event.id) for record in found] == expected
+    matched = await filled.count(where)
+    assert (matched.count, matched.newest_seq) == (len(expected), 7)
+    replay = ReplayRecord(ReplayId("rpl_1"), NOW, where, 0.0, matched.newest_seq, matched.count)
+    page = await filled.replay_page(replay, limit=100)
+    assert [number_of(record.event.id) for record in page] == expected[::-1]
 
 
 async def test_an_events_state_is_that_of_its_deliveries(filled):

@@ -65,6 +65,8 @@ WAYS = {
     "read.PAGE": "SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
     "read.PAGE dead": "SEARCH f USING INDEX deliveries_dead (event_seq>? AND event_seq<?)",
     "read.EVENTS dead": "SEARCH f USING INDEX deliveries_dead (event_seq<?)",
+    "read.COUNT pending of one": "SEARCH deliveries USING INDEX deliveries_pending (destination=?)",
+    "read.EVENTS pending of one": "SEARCH deliveries USING INDEX deliveries_pending (destination=?)",
     "read.EVENTS": "SEARCH e USING INTEGER PRIMARY KEY (rowid<?)",
 }
 """How the statements that matter most find their rows."""
