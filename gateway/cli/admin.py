@@ -3,7 +3,9 @@
 import argparse
 import contextlib
 import os
+import sys
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.cli import output
@@ -20,9 +22,10 @@ LOOK_SECONDS = 0.5
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - what a gateway listens on is asked from here
 ADDRESSES = ("GATEWAY_PORT", "GATEWAY_ADMIN_LISTEN")
 EVENT = ("id", "source", "type", "ordering_key", "received_at", "state")
+LISTED = (*EVENT, "deliveries")
 DELIVERY = ("destination", "state", "attempts", "next_attempt_at", "last_status", "last_error", "dead_reason")
 ATTEMPT = ("number", "started_at", "duration_ms", "outcome", "status", "error")
-REPLAY = ("id", "state", "matched", "queued", "done", "failed", "created_at")
+REPLAY = ("id", "state", "matched", "queued", "done", "failed", "created_at", "filters")
 DESTINATION = (
     "name",
     "state",
@@ -38,11 +41,10 @@ DESTINATION = (
 
 def list_events(options: argparse.Namespace) -> int:
     with _client(options) as client:
-        found = client.items("events", limit=options.limit, **_filters(options))
         if output.to_person():
-            output.table(list(found), EVENT)
+            _show_events(client, options)
         else:
-            output.json_lines(found)
+            output.json_lines(client.items("events", limit=options.limit, **_filters(options)))
     return 0
 
 
@@ -55,7 +57,7 @@ def show_event(options: argparse.Namespace) -> int:
     output.fields(event, (*EVENT, "dedupe_key", "erased_at", "query"))
     for delivery in event["deliveries"]:
         print()
-        output.fields(delivery, DELIVERY)
+        output.fields(output.explained(delivery), DELIVERY)
         output.table(delivery["history"], ATTEMPT)
         output.answer(delivery["history"])
     output.content(event)
@@ -98,13 +100,13 @@ def erase(options: argparse.Namespace) -> int:
 
 def list_replays(options: argparse.Namespace) -> int:
     with _client(options) as client:
-        _print(list(client.items("replays")), REPLAY)
+        _print_replays(list(client.items("replays")))
     return 0
 
 
 def cancel_replay(options: argparse.Namespace) -> int:
     with _client(options) as client:
-        _print([client.post("replays", options.id, "cancel")], REPLAY)
+        _print_replays([client.post("replays", options.id, "cancel")])
     return 0
 
 
@@ -127,11 +129,45 @@ def _replay_one(options: argparse.Namespace) -> int:
     with _client(options) as client:
         event = client.post("events", options.id, "replay", content=content)
     _print_event(event)
-    if output.to_person() and (waits := [name for name in options.to or () if name not in event["queued"]]):
-        print(f"It was waiting already for {', '.join(waits)}: nothing was queued there.")
-    elif output.to_person() and not event["queued"]:
-        print("It was waiting already: nothing was queued.")
+    if output.to_person():
+        print(_what_was_queued(event, options.to or ()))
     return 0
+
+
+def _what_was_queued(event: dict[str, Any], named: Sequence[str]) -> str:
+    """What waits was waiting before, if it was not queued now; so was what is named and was not, whatever it is since."""
+    queued = event["queued"]
+    pending = [one["destination"] for one in event["deliveries"] if one["state"] == "pending"]
+    waited = [name for name in dict.fromkeys((*named, *pending)) if name not in queued]
+    there = "It was waiting already" + (f" for {', '.join(waited)}" if waited else "")
+    if not queued:
+        return f"{there}: nothing was queued."
+    return f"Queued for {', '.join(queued)}." + (f" {there}." if waited else "")
+
+
+def _show_events(client: Client, options: argparse.Namespace) -> None:
+    """No more than the limit, of which one more is asked for: whether there are more."""
+    limit = options.limit
+    found = list(client.items("events", limit=limit and limit + 1, **_filters(options)))
+    shown = found[: limit or None]
+    if not shown:
+        print("No event matches.", *_unknown(client, options))
+        return
+    rows = [{**event, "deliveries": output.deliveries(event["deliveries"])} for event in shown]
+    output.table(rows, LISTED, whole=("deliveries",))
+    if len(shown) < len(found):
+        print("There are more: --limit 0 lists all.", file=sys.stderr)
+
+
+def _unknown(client: Client, options: argparse.Namespace) -> Iterator[str]:
+    """A sentence for each name that is none of the gateway's."""
+    for kind in ("source", "destination"):
+        name = getattr(options, kind)
+        if name is not None:
+            names = [one["name"] for one in client.get(f"{kind}s")["items"]]
+            if name not in names:
+                there_are = ", ".join(sorted(names)) or "none"
+                yield f"No {kind} is called {output.one_line(name)}; there are {there_are}."
 
 
 def _print_event(event: dict[str, Any]) -> None:
@@ -194,6 +230,14 @@ def _progress(record: dict[str, Any]) -> None:
 def _print(items: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     if output.to_person():
         output.table(items, columns)
+    else:
+        output.json_lines(items)
+
+
+def _print_replays(items: list[dict[str, Any]]) -> None:
+    if output.to_person():
+        rows = [{**item, "filters": output.filters(item["filters"])} for item in items]
+        output.table(rows, REPLAY, whole=("filters",))
     else:
         output.json_lines(items)
 

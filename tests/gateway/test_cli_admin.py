@@ -269,6 +269,24 @@ def test_an_answer_that_is_no_gateways_is_said_to_be_that(bare, status, body):
     assert (result.code, result.err) == (1, f"gateway: {url} answers, but not as a gateway does\n")
 
 
+KEYED = {"type": "both", "data": {"jobId": "k"}}
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A gateway without events, of `app`, which is paused, and `audit`, which takes everything."""
+    with recording_destination() as destination:
+        each = f'url = "{destination.url}"\nallow_private_address = true\n'
+        text = "".join(f'[[destinations]]\nname = "{name}"\n{each}' for name in ("app", "audit"))
+        with running_gateway(tmp_path, f"{SOURCES}\n{text}") as running:
+            running.admin_post("/v1/destinations/app/pause")
+            yield running
+
+
+def _states(gateway, event_id):
+    return {one["destination"]: one["state"] for one in gateway.event(event_id)["deliveries"]}
+
+
 class Terminal:
     """A command whose standard output is a terminal."""
 
@@ -280,11 +298,14 @@ class Terminal:
             command,
             env=environment,
             stdout=slave,
+            stderr=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (a shell's background job ignores it)
         )
         os.close(slave)
         self.text = ""
+        self.said_beside = ""
+        """On standard error, once it has ended."""
 
     def read(self, until=None):
         """What is printed to the end, or until `until` is."""
@@ -300,7 +321,8 @@ class Terminal:
     def end(self):
         text = self.read()
         os.close(self._master)
-        return self.process.wait(20), text
+        self.said_beside = self.process.communicate(timeout=20)[1].decode()
+        return self.process.returncode, text
 
 
 def test_a_person_reads_tables_that_no_event_can_break(gateway):
@@ -308,7 +330,10 @@ def test_a_person_reads_tables_that_no_event_can_break(gateway):
     event_id = gateway.post(body).json()["event_id"]
     code, text = Terminal(gateway, "events", "list", "--limit", "1").end()
     heading, line = text.splitlines()
-    assert (code, heading.split()) == (0, ["ID", "SOURCE", "TYPE", "ORDERING_KEY", "RECEIVED_AT", "STATE"])
+    assert (code, heading.split()) == (
+        0,
+        ["ID", "SOURCE", "TYPE", "ORDERING_KEY", "RECEIVED_AT", "STATE", "DELIVERIES"],
+    )
     assert line.split()[:3] == [event_id, "producer", "'evil\\x1b[2J\\n'"]
     assert "\x1b" not in text
     assert "kkk…" in text
@@ -333,11 +358,76 @@ def test_a_person_is_told_where_a_replayed_event_was_waiting_already(gateway):
     (event_id,) = dead(gateway)
     gateway.admin_post("/v1/destinations/app/pause")
     code, queued = Terminal(gateway, "events", "replay", event_id).end()
-    assert (code, "pending" in queued, "waiting already" in queued) == (0, True, False)
-    code, waited = Terminal(gateway, "events", "replay", event_id).end()
-    assert (code, waited.splitlines()[-1]) == (0, "It was waiting already: nothing was queued.")
-    code, waited = Terminal(gateway, "events", "replay", event_id, "--to", "app").end()
-    assert (code, waited.splitlines()[-1]) == (0, "It was waiting already for app: nothing was queued there.")
+    assert (code, "pending" in queued, queued.splitlines()[-1]) == (0, True, "Queued for app.")
+    for arguments in ((), ("--to", "app")):
+        code, waited = Terminal(gateway, "events", "replay", event_id, *arguments).end()
+        assert (code, waited.splitlines()[-1]) == (0, "It was waiting already for app: nothing was queued.")
+
+
+def test_a_person_is_told_for_whom_an_event_was_queued_and_for_whom_it_was_waiting(two):
+    event_id = two.post(b'{"type": "both"}').json()["event_id"]
+    eventually(lambda: _states(two, event_id) == {"app": "pending", "audit": "delivered"})
+    two.admin_post("/v1/destinations/audit/pause")
+    code, text = Terminal(two, "events", "replay", event_id).end()
+    assert (code, text.splitlines()[-1]) == (0, "Queued for audit. It was waiting already for app.")
+    code, text = Terminal(two, "events", "replay", event_id).end()
+    assert (code, text.splitlines()[-1]) == (
+        0,
+        "It was waiting already for app, audit: nothing was queued.",
+    )
+
+
+def test_a_person_sees_to_whom_events_go_and_why_not(two):
+    event_id = two.post(b'{"type": "both"}').json()["event_id"]
+    eventually(lambda: _states(two, event_id) == {"app": "pending", "audit": "delivered"})
+    two.admin_post(f"/v1/events/{event_id}/discard")
+    _, text = Terminal(two, "events", "list", "--state", "dead").end()
+    heading, line = text.splitlines()
+    assert line[heading.index("DELIVERIES") :] == "app dead (discarded), audit delivered"
+
+
+def test_a_person_is_told_that_a_delivery_waits_for_one_of_its_key(two):
+    first, second = (two.post(json.dumps(KEYED).encode()).json()["event_id"] for _ in range(2))
+    words = "next_attempt_at: - (an earlier delivery of its key goes first)"
+    eventually(lambda: _states(two, second) == {"app": "pending", "audit": "delivered"})
+    assert words not in Terminal(two, "events", "show", first).end()[1]
+    shown = Terminal(two, "events", "show", second).end()[1].splitlines()
+    assert (shown.count(words), shown.count("next_attempt_at: -")) == (1, 1)
+
+
+def test_a_person_sees_what_was_asked_of_a_replay(two):
+    for asked in ({}, {"state": "dead", "destination": "app", "type": "t" * 60, "until": 1, "since": 2**62}):
+        two.admin_post("/v1/replays", asked)
+    heading, first, second = Terminal(two, "replays", "list").end()[1].splitlines()
+    at = heading.index("FILTERS")
+    until = "1970-01-01 00:00:00+00:00"
+    assert {first[at:], second[at:]} == {
+        "-",
+        f"destination=app, state=dead, type={'t' * 47}…, since={2**62}, until={until}",
+    }
+
+
+@pytest.mark.parametrize(("limit", "shown"), [("2", 2), ("3", 3), ("0", 3)])
+def test_a_person_is_told_when_there_are_more_events_than_the_limit(two, limit, shown):
+    for _ in range(3):
+        two.post(b'{"type": "both"}')
+    terminal = Terminal(two, "events", "list", "--limit", limit)
+    code, text = terminal.end()
+    more = "" if shown == 3 else "There are more: --limit 0 lists all.\n"
+    assert (code, len(text.splitlines()), terminal.said_beside) == (0, 1 + shown, more)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--destination", "app", "--source", "producer"), ""),
+        (("--destination", "apq"), " No destination is called apq; there are app, audit."),
+        (("--source", "\x1b"), " No source is called '\\x1b'; there are producer."),
+    ],
+)
+def test_a_person_is_told_that_no_event_matches_and_which_name_there_is_not(two, arguments, said):
+    code, text = Terminal(two, "events", "list", *arguments).end()
+    assert (code, text) == (0, f"No event matches.{said}\n")
 
 
 def test_a_person_sees_why_a_destination_is_held_and_when_it_is_tried_next(bare, tmp_path):
