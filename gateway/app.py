@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from gateway import contract
 from gateway.admin import Admin
-from gateway.chores import prune, survey, warn, watch_event_loop
+from gateway.chores import prune, recall, survey, warn, watch_event_loop
 from gateway.clock import Clock
 from gateway.config import Config, Source
 from gateway.dispatch import Dispatcher
@@ -26,6 +26,7 @@ from gateway.log import emit
 from gateway.metrics import Metrics
 from gateway.model import DestinationName, EventId, SourceName
 from gateway.ops import Operations
+from gateway.refusals import Strays
 from gateway.replay import Choice, Replayer
 from gateway.route import Router
 from gateway.site import Lifespan, front, site, until_stopped
@@ -61,16 +62,18 @@ class Gateway:
     admin: Admin
     metrics: Metrics
 
-    def reload(self, config: Config) -> None:
-        """Takes the secrets from `config`; everything else of it needs a restart.
+    def reload(self, config: Config) -> bool:
+        """Takes the secrets from `config`; everything else of it needs a restart. Whether every source's were taken.
 
         Of a source with another scheme it takes none: they would be read as that one's, or none be needed any more.
         """
+        kept = 0
         for source in config.sources:
             served = self.sources.get(source.name)
             if served is None:
                 continue
             if (served.verify, served.public_url) != (source.verify, source.public_url):
+                kept += 1
                 emit(
                     "config.scheme_kept",
                     level=logging.WARNING,
@@ -90,25 +93,23 @@ class Gateway:
                 forwarder.take_secrets(destination)
         self.metrics.expect(self.sources.values(), self.forwarders)
         self.admin.take_token(config.server.admin_token)
+        return not kept
 
 
 def create(
     config: Config, *, store: Store, clock: Clock, metrics: Metrics, tracing: Tracing | None = None
 ) -> Gateway:
     """The application closes the store when it ends, and `tracing`."""
-    traceparent = passed_on if tracing is None else tracing.traceparent
     sources = {source.name: source for source in config.sources}
     metrics.expect(config.sources, (destination.name for destination in config.destinations))
-    forwarders = {
-        destination.name: Forwarder(destination, sources=sources, clock=clock, traceparent=traceparent)
-        for destination in config.destinations
-    }
+    forwarders = _forwarders(config, sources, clock=clock, tracing=tracing)
     dispatcher = _dispatcher(config, forwarders, store=store, clock=clock, metrics=metrics, tracing=tracing)
     router = Router(config.destinations)
     choice = Choice(router, forwarders)
     replayer = Replayer(store=store, choice=choice, wake=dispatcher.wake, clock=clock)
     ingest = _ingest(config, sources, dispatcher, router, clock=clock, metrics=metrics, tracing=tracing)
     operations = Operations(store=store, metrics=metrics, clock=clock, destinations=tuple(forwarders))
+    strays = Strays(metrics=metrics, monotonic=clock.monotonic, trusted_proxies=config.server.trusted_proxies)
     admin = Admin(
         store=store,
         token=config.server.admin_token,
@@ -119,6 +120,7 @@ def create(
         lanes=dispatcher,
         clock=clock,
         metrics=metrics,
+        strays=strays,
     )
     chores = _chores(config, forwarders, replayer, store=store, clock=clock, metrics=metrics)
     every = [*operations.routes(), *contract.routes(), *admin.routes()]
@@ -126,17 +128,27 @@ def create(
     lifespan = _lifespan(
         config, dispatcher, forwarders, store=store, clock=clock, tracing=tracing, chores=chores
     )
-    others = site(operations.probes() if own_port else every, lifespan=lifespan)
+    others = site(operations.probes() if own_port else every, strays=strays, lifespan=lifespan)
     turnstile = _turnstile(config, per_second=OTHERS_PER_SECOND)
     return Gateway(
         app=until_stopped(front(ingest, others, turnstile=turnstile, turns=Turns(BEGUN_IN_A_TURN))),
-        admin_app=until_stopped(site(every)) if own_port else None,
+        admin_app=until_stopped(site(every, strays=strays)) if own_port else None,
         routes=every,
         sources=sources,
         forwarders=forwarders,
         admin=admin,
         metrics=metrics,
     )
+
+
+def _forwarders(
+    config: Config, sources: Mapping[SourceName, Source], *, clock: Clock, tracing: Tracing | None
+) -> dict[DestinationName, Forwarder]:
+    traceparent = passed_on if tracing is None else tracing.traceparent
+    return {
+        destination.name: Forwarder(destination, sources=sources, clock=clock, traceparent=traceparent)
+        for destination in config.destinations
+    }
 
 
 def _ingest(
@@ -227,6 +239,7 @@ def _lifespan(
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         warn(config, now=clock.wall_ms() // 1000)
+        await recall(store, forwarders)
         dispatcher.start()
         running = [asyncio.create_task(chore()) for chore in chores]
         yield

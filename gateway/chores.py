@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gateway.clock import UNSOUND_MS, Clock
 from gateway.config import Config, Retention
@@ -11,13 +11,14 @@ from gateway.forward import Forwarder
 from gateway.log import emit
 from gateway.metrics import Metrics
 from gateway.model import DestinationName
-from gateway.store import Store
+from gateway.store import Standing, Store
 from gateway.verify import NoVerifier
 
 LAG_PERIOD_SECONDS = 0.5
 PRUNE_PERIOD_SECONDS = 60.0
 PRUNE_PAUSE_SECONDS = 0.01
 PRUNE_STEP = 20
+BEFORE = "since before this start"
 
 
 def warn(config: Config, *, now: int) -> None:
@@ -29,6 +30,21 @@ def warn(config: Config, *, now: int) -> None:
             emit("source.without_secret", level=logging.WARNING, source=source.name)
     if not config.destinations:
         emit("destinations.none", level=logging.WARNING)
+
+
+async def recall(store: Store, destinations: Iterable[DestinationName]) -> None:
+    """Says of which destinations a start finds that they are held or paused; else only an older log would."""
+    try:
+        standings = (await store.stats()).standings
+    except StoreUnavailable as error:
+        emit("store.unavailable", level=logging.ERROR, error=str(error))
+        return
+    for name in destinations:
+        standing = standings.get(name, Standing())
+        if (at := standing.held_at) is not None:
+            emit("destination.held", level=logging.ERROR, destination=name, detail=BEFORE, held_at=at)
+        if (at := standing.paused_at) is not None:
+            emit("destination.paused", level=logging.WARNING, destination=name, detail=BEFORE, paused_at=at)
 
 
 async def survey(store: Store, forwarders: Mapping[DestinationName, Forwarder]) -> None:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import get_args
+from typing import Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -28,6 +28,8 @@ GROUP = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 STATES = ("pending", "delivered", "dead")
 WEBHOOK_OUTCOMES = ("accepted", "duplicate", "unrouted", "id_reused", "handshake", "rejected")
 SHADOW_OUTCOMES = ("match", "missing_header", "malformed", "bad_signature", "too_old", "too_new")
+TokenFault = Literal["missing", "wrong"]
+ReloadOutcome = Literal["taken", "partial", "refused"]
 UNKNOWN = "unknown"
 """The source of a request that names none there is."""
 UNKNOWN_REASONS = ("unknown_source", "unavailable")
@@ -73,6 +75,18 @@ class Metrics:
             "Requests refused before anything looked at them, by the status they were answered with.",
             ["status"],
             registry=registry,
+        )
+        self.paths_unknown = Counter(
+            "gateway_paths_unknown", "Requests to a path that is none, but GET and HEAD.", registry=registry
+        )
+        self.admin_refused = Counter(
+            "gateway_admin_refused",
+            "Requests to the admin API without its token, by what was wrong.",
+            ["reason"],
+            registry=registry,
+        )
+        self.reloads = Counter(
+            "gateway_config_reloads", "Configurations read anew, by outcome.", ["outcome"], registry=registry
         )
         self.connections = Gauge("gateway_connections", "Connections that stand.", registry=registry)
         self.connections_dropped = Counter(
@@ -165,6 +179,10 @@ class Metrics:
         self.webhooks.labels(UNKNOWN, "rejected")
         for status in get_args(RefusedStatus):
             self.refused.labels(str(status))
+        for fault in get_args(TokenFault):
+            self.admin_refused.labels(fault)
+        for outcome in get_args(ReloadOutcome):
+            self.reloads.labels(outcome)
         for source in sources:
             self._expect_source(source)
         for destination in destinations:

@@ -16,6 +16,7 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway import __version__
 from gateway.crowd import Crowd
 from gateway.errors import CannotListen
 from gateway.limits import Limits
@@ -76,7 +77,13 @@ class Server(uvicorn.Server):
         if self._admin is not None:
             await self._open(self._admin)
             admin = {"admin_url": _url(self._admin.listener)}
-        emit("server.listening", url=_url(sockets[0]), **admin, max_connections=self._max_connections)
+        emit(
+            "server.listening",
+            url=_url(sockets[0]),
+            **admin,
+            max_connections=self._max_connections,
+            version=__version__,
+        )
 
     async def _open(self, admin: AdminPort) -> None:
         """Its connections count among those of the first port, so that one bound holds for both, and a stop waits for all."""

@@ -15,17 +15,29 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.ingest import PATH
 from gateway.log import emit
 from gateway.problem import NOTHING_HERE, problem
+from gateway.refusals import Strays
 from gateway.turns import Turns, sender_of
 from gateway.turnstile import Turnstile
 
 Lifespan = Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]
+READING = ("GET", "HEAD")
+"""Methods of those who only look: scanners try any path."""
 
 
-def site(routes: Iterable[BaseRoute], *, lifespan: Lifespan | None = None) -> Starlette:
-    """Routes whose every refusal is a problem."""
+def site(
+    routes: Iterable[BaseRoute], *, strays: Strays | None = None, lifespan: Lifespan | None = None
+) -> Starlette:
+    """Routes whose every refusal is a problem. `strays` is told of what is sent to a path that is none."""
+
+    async def http_problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+        if strays is not None and error.status_code == 404 and request.method not in READING:
+            strays.note_path(request.scope)
+        return _http_problem(error)
+
     application = Starlette(
         routes=list(routes),
-        exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
+        exception_handlers={HTTPException: http_problem, Exception: _unexpected},
         lifespan=lifespan,
     )
     application.router.redirect_slashes = (
@@ -82,8 +94,7 @@ def _stopping() -> Response:
     return problem(503, "The gateway is stopping; send it again.", headers=headers)
 
 
-async def _http_problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+def _http_problem(error: HTTPException) -> Response:
     details = {404: NOTHING_HERE, 405: "This path does not take this method."}
     return problem(
         error.status_code, details.get(error.status_code, error.detail), headers=dict(error.headers or {})

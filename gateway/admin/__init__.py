@@ -14,6 +14,7 @@ from gateway.config import Destination, Source
 from gateway.metrics import Metrics
 from gateway.model import DestinationName, SourceName
 from gateway.pace import Outlook
+from gateway.refusals import Strays
 from gateway.replay import Choice, Replayer
 from gateway.store import Store
 
@@ -41,8 +42,9 @@ class Admin:
         lanes: Lanes,
         clock: Clock,
         metrics: Metrics,
+        strays: Strays,
     ) -> None:
-        self._guard = Guard(token)
+        self._guard = Guard(token, note=strays.note_token)
         self._events = Events(store=store, choice=choice, wake=lanes.wake, clock=clock, metrics=metrics)
         self._replays = Replays(store=store, choice=choice, replayer=replayer, clock=clock)
         self._sources = Sources(sources)

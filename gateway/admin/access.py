@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from gateway.errors import StoreUnavailable
+from gateway.metrics import TokenFault
 from gateway.problem import problem
 
 ANSWER_SECONDS = 20.0
@@ -29,7 +31,9 @@ class Refusal(Exception):
 
 
 class Guard:
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, token: str | None, *, note: Callable[[Scope, TokenFault], None]) -> None:
+        """`note` is told of every request with no token, or the wrong one."""
+        self._note = note
         self.take_token(token)
 
     def take_token(self, token: str | None) -> None:
@@ -62,8 +66,10 @@ class Guard:
                 403,
                 "The admin API is off: no admin token is set (server.admin_token or GATEWAY_ADMIN_TOKEN).",
             )
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        given = request.headers.get("authorization", "")
+        scheme, _, token = given.partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(_digest(token.strip()), self._token):
+            self._note(request.scope, "wrong" if given else "missing")
             raise Refusal(401, "The admin token is missing or wrong.", headers={"www-authenticate": "Bearer"})
 
 

@@ -67,6 +67,8 @@ class Destinations:
         one = self._find(request)
         before = await self._standing(one)
         await self._store.set_standing(one.name, "resume", now=self._clock.now_ms())
+        if before.held_at is not None:
+            emit("destination.released", destination=one.name)
         if before != Standing():
             emit("destination.resumed", destination=one.name)
         return await self._show(one)

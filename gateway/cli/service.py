@@ -15,7 +15,7 @@ from gateway.config import Config, Server, load, waiting_for_restart
 from gateway.errors import ConfigError
 from gateway.limits import Limits
 from gateway.log import emit, set_up
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, ReloadOutcome
 from gateway.store.sqlite import SqliteStore, file, sqlite_path
 from gateway.tracing import Tracing
 
@@ -34,17 +34,6 @@ def serve(options: argparse.Namespace) -> int:
     store = _open_store(config, clock=clock, metrics=metrics)
     created = app.create(config, store=store, clock=clock, metrics=metrics, tracing=tracing)
 
-    def reload() -> None:
-        try:
-            changed = load(options.config, environ=os.environ)
-        except ConfigError as error:
-            emit("config.refused", level=logging.ERROR, faults=error.faults)
-            return
-        created.reload(changed)
-        if waiting := waiting_for_restart(loaded, changed):
-            emit("config.restart_needed", level=logging.WARNING, settings=waiting)
-        emit("config.reloaded")
-
     admin = (
         server.AdminPort(created.admin_app, admin_listener) if created.admin_app and admin_listener else None
     )
@@ -56,19 +45,35 @@ def serve(options: argparse.Namespace) -> int:
         limits=Limits(arriving_bytes=max(Limits().arriving_bytes, 4 * config.server.max_body_bytes)),
         max_connections=config.server.max_connections,
         metrics=metrics,
-        on_hangup=reload,
+        on_hangup=lambda: metrics.reloads.labels(_reload(options, loaded, created)).inc(),
     )
     emit("server.stopped")
     return 0
 
 
+def _reload(options: argparse.Namespace, loaded: Config, running: app.Gateway) -> ReloadOutcome:
+    """Reads the configuration anew. `loaded` is what the start found."""
+    try:
+        changed = load(options.config, environ=os.environ)
+    except ConfigError as error:
+        emit("config.refused", level=logging.ERROR, faults=error.faults)
+        return "refused"
+    took_all = running.reload(changed)
+    if waiting := waiting_for_restart(loaded, changed):
+        emit("config.restart_needed", level=logging.WARNING, settings=waiting)
+    emit("config.reloaded")
+    return "taken" if took_all and not waiting else "partial"
+
+
 def _open_store(config: Config, *, clock: Clock, metrics: Metrics) -> SqliteStore:
+    path = sqlite_path(config.store.url)
     store = SqliteStore(
-        sqlite_path(config.store.url),
+        path,
         destinations=[destination.name for destination in config.destinations],
         now=clock.now_ms(),
         on_commit=metrics.on_commit,
     )
+    emit("store.opened", path=str(path.absolute()), created=store.created, pending=store.pending())
     if store.copied_at is not None:
         emit(
             "store.copied",
@@ -128,7 +133,9 @@ def check(options: argparse.Namespace) -> int:
     if faults:
         raise ConfigError(faults)
     sources, destinations = len(config.sources), len(config.destinations)
-    print(f"The configuration is sound: {_count(sources, 'source')}, {_count(destinations, 'destination')}.")
+    reached = " Each destination was reached." if options.connect and destinations else ""
+    found = f"{_count(sources, 'source')}, {_count(destinations, 'destination')}"
+    print(f"The configuration is sound: {found}.{reached}")
     return 0
 
 

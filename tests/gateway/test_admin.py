@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.clock import SystemClock
+from tests.support.clock import ManualClock
 from tests.support.gateway_app import (
     KEY,
     SECRET,
@@ -164,6 +165,42 @@ def test_without_the_right_token_the_answer_is_401_and_says_how(gateway, method,
     problem_of(response)
     assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
     assert TOKEN not in response.text
+
+
+def test_who_asks_without_the_right_token_is_said_and_counted(tmp_path, caplog):
+    wrong = [f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN, "Bearer"]
+    with running_gateway(tmp_path) as gateway:
+        for given in (None, "", *wrong):
+            headers = {} if given is None else {"authorization": given}
+            gateway.client.get(f"{gateway.url}/v1/events", headers=headers)
+        gateway.admin("/v1/events")
+        counted = {
+            reason: gateway.count("gateway_admin_refused_total", reason=reason)
+            for reason in ("missing", "wrong")
+        }
+    lines = [one for one in caplog.records if one.getMessage() == "admin.refused"]
+    reasons = ["missing"] * 2 + ["wrong"] * len(wrong)
+    assert [one.fields for one in lines] == [{"reason": one, "sender": "127.0.0.1"} for one in reasons]
+    assert {one.levelname for one in lines} == {"WARNING"}
+    assert counted == {"missing": 2, "wrong": len(wrong)}
+
+
+def test_of_a_flood_without_the_token_ten_lines_a_second_are_written_and_all_is_counted(tmp_path, caplog):
+    with running_gateway(tmp_path, clock=ManualClock()) as gateway:
+        for _ in range(15):
+            gateway.client.get(f"{gateway.url}/v1/events")
+        assert gateway.count("gateway_admin_refused_total", reason="missing") == 15
+    assert [one.getMessage() for one in caplog.records].count("admin.refused") == 10
+
+
+def test_who_asks_by_a_trusted_proxy_is_named_by_what_it_says(tmp_path, caplog):
+    text = SOURCES.replace("[server]", '[server]\ntrusted_proxies = ["127.0.0.1"]')
+    with running_gateway(tmp_path, text) as gateway:
+        by_proxy = {"x-forwarded-for": "203.0.113.7"}
+        gateway.client.get(f"{gateway.url}/v1/events", headers=by_proxy)
+        gateway.client.post(f"{gateway.url}/nothing", headers=by_proxy)
+    said = {one.getMessage(): one.fields.get("sender") for one in caplog.records if hasattr(one, "fields")}
+    assert (said["admin.refused"], said["path.unknown"]) == ("203.0.113.7", "203.0.113.7")
 
 
 def test_the_scheme_may_be_written_in_any_case(gateway):
@@ -546,7 +583,8 @@ async def test_a_hold_and_a_quiet_time_are_shown_and_resume_ends_them(api, caplo
     shown = await api.post("/v1/destinations/a/resume")
     assert (shown["state"], shown["held_at"], shown["quiet_until"]) == ("running", None, None)
     await api.post("/v1/destinations/a/resume")
-    assert [record.getMessage() for record in caplog.records].count("destination.resumed") == 1
+    said = [record.getMessage() for record in caplog.records]
+    assert (said.count("destination.resumed"), said.count("destination.released")) == (1, 1)
 
 
 async def test_when_it_is_tried_next_is_shown_while_it_is_held_and_something_waits(api):
@@ -598,6 +636,25 @@ def test_a_destination_that_is_down_says_why_without_what_it_was_sent_until_it_i
             down.status = 200
             back = eventually(lambda: (one := shown())["state"] == "running" and one)
             assert [back[name] for name in ("next_probe_at", "last_error", "last_error_at")] == [None] * 3
+
+
+async def test_what_is_held_or_paused_since_before_a_start_is_said_by_it(tmp_path, caplog):
+    caplog.set_level("INFO", logger="gateway")
+    with gateway_without_server(tmp_path, TWO) as (client, store):
+        await store.set_standing("a", "hold", now=5)
+        await store.set_standing("b", "pause", now=7)
+        await client.aclose()
+        await store.close()
+    with running_gateway(tmp_path, TWO):
+        pass
+    stand = ("destination.held", "destination.paused")
+    before = {"detail": "since before this start"}
+    assert [
+        (one.getMessage(), one.levelname, one.fields) for one in caplog.records if one.getMessage() in stand
+    ] == [
+        ("destination.held", "ERROR", {"destination": "a", "held_at": 5, **before}),
+        ("destination.paused", "WARNING", {"destination": "b", "paused_at": 7, **before}),
+    ]
 
 
 async def test_a_pause_is_shown_measured_and_said_once(api, caplog):

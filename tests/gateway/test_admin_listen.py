@@ -79,7 +79,7 @@ class Two:
         listening = self.wait_for("server.listening")
         self.url, self.admin_url = listening["url"], listening["admin_url"]
 
-    def wait_for(self, event):
+    def wait_for(self, event, **fields):
         def said():
             assert self.process.poll() is None, self._log.read_text()
             lines = [
@@ -87,7 +87,8 @@ class Two:
                 for line in self._log.read_text().splitlines(keepends=True)
                 if line[-1] == "\n"
             ]
-            return next((line for line in lines if line["event"] == event), None)
+            wanted = {"event": event, **fields}.items()
+            return next((line for line in lines if wanted <= line.items()), None)
 
         return eventually(said)
 
@@ -138,6 +139,13 @@ def test_webhooks_are_taken_at_their_own_port_only(two):
     assert two.post(two.url).status_code == 200
     refused = two.post(two.admin_url)
     assert (problem_of(refused)["status"], problem_of(refused)["detail"]) == (404, NOTHING)
+
+
+def test_a_webhook_sent_to_the_admin_port_or_a_call_of_the_api_to_the_other_leaves_a_line(two):
+    two.post(two.admin_url)
+    assert two.wait_for("path.unknown", path="/webhooks/producer")["method"] == "POST"
+    two.ask("POST", f"{two.url}/v1/replays")
+    assert two.wait_for("path.unknown", path="/v1/replays")["sender"] == "127.0.0.1"
 
 
 def test_what_came_by_one_port_is_shown_at_the_other(two):

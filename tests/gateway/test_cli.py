@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway import __version__
 from gateway.cli import main
 from gateway.config import load, waiting_for_restart
 from tests.support.gateway_app import SECRET, recording_destination, signed
@@ -266,6 +267,34 @@ def test_what_a_changed_configuration_has_that_waits_for_a_restart_is_known(tmp_
     assert waiting_for_restart(served, load(file, environ={})) == waiting
 
 
+def test_reloads_are_counted_by_what_became_of_them(tmp_path):
+    file = tmp_path / "some.toml"
+    file.write_text(BEFORE)
+    with serving(
+        tmp_path, GATEWAY_CONFIG=str(file), GATEWAY_STORE_URL=f"sqlite:///{tmp_path}/a.db"
+    ) as gateway:
+
+        def outcomes():
+            text = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
+            found = re.findall(r'^gateway_config_reloads_total\{outcome="(\w+)"\} (\S+)$', text, re.MULTILINE)
+            return {outcome: float(number) for outcome, number in found}
+
+        expected = {"taken": 0, "partial": 0, "refused": 0}
+        for changed, outcome in (
+            (BEFORE.replace('"one"', '"two"'), "taken"),
+            (BEFORE.replace("/in", "/out"), "partial"),
+            (
+                BEFORE.replace('preset = "github"', 'preset = "github"\npublic_url = "https://a.example"', 1),
+                "partial",
+            ),
+            ("nonsense", "refused"),
+        ):
+            file.write_text(changed)
+            gateway.process.send_signal(signal.SIGHUP)
+            expected[outcome] += 1
+            eventually(lambda: outcomes() == expected)
+
+
 def test_sighup_says_what_it_did_not_take(tmp_path):
     file = tmp_path / "some.toml"
     file.write_text(BEFORE)
@@ -378,10 +407,12 @@ def test_every_fault_is_told_at_once_and_without_secrets(tmp_path, name):
     assert SENSITIVE not in result.stderr.decode()
 
 
-def test_check_connect_names_the_destination_that_cannot_be_reached(call):
+def test_check_connect_says_that_each_was_reached_or_names_the_destination_that_cannot_be(call):
     with socket.create_server(("127.0.0.1", 0)) as there:
         url = f"http://127.0.0.1:{there.getsockname()[1]}"
-        assert call("check", "--connect", CONVEX_SITE_URL=url).returncode == 0
+        assert call("check", "--connect", CONVEX_SITE_URL=url).stdout.decode() == (
+            "The configuration is sound: 1 source, 1 destination. Each destination was reached.\n"
+        )
     result = call("check", "--connect", CONVEX_SITE_URL=url)
     assert result.returncode == 1
     assert b"destinations (convex): 127.0.0.1:" in result.stderr
@@ -602,6 +633,18 @@ def test_a_backup_that_cannot_be_made_is_one_clear_line_and_leaves_nothing(tmp_p
         (tmp_path / "gateway.db").write_bytes(content)
     assert "partial" not in one_clear_line(run(tmp_path, "backup", tmp_path / target), *words)
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
+
+
+def test_a_start_says_which_store_it_opened_whether_it_is_new_and_which_version_runs(tmp_path):
+    said = []
+    for _ in range(2):
+        with serving(tmp_path) as gateway:
+            opened = gateway.wait_for("store.opened")
+            assert opened["path"] == str(tmp_path / "gateway.db")
+            said.append((opened["created"], opened["pending"]))
+            assert gateway.wait_for("server.listening")["version"] == __version__
+            gateway.post()
+    assert said == [(True, 0), (False, 1)]
 
 
 def test_a_gateway_on_a_copy_sends_nothing_and_says_so_until_it_is_resumed(tmp_path):

@@ -95,6 +95,8 @@ async def test_what_can_happen_is_there_at_0_before_it_happens(tmp_path):
         ("app", reason) for reason in ("dead_on", "horizon", "payload", "discarded")
     }
     assert set(attempts.values()) == {0}
+    assert series(found, "gateway_admin_refused_total") == {("missing",): 0, ("wrong",): 0}
+    assert set(series(found, "gateway_config_reloads_total")) == {("taken",), ("partial",), ("refused",)}
 
 
 async def test_nothing_that_happens_makes_a_label_that_was_not_there(tmp_path):

@@ -34,6 +34,7 @@ METRICS = {
     "gateway_oldest_pending_delivery_age_seconds", "gateway_store_commit_duration_seconds",
     "gateway_store_commit_events", "gateway_store_bytes", "gateway_store_free_bytes", "gateway_secret_used_total",
     "gateway_shadow_verifications_total",
+    "gateway_paths_unknown_total", "gateway_admin_refused_total", "gateway_config_reloads_total",
     "gateway_destination_held", "gateway_destination_paused", "gateway_replay_remaining",
     "gateway_event_loop_lag_seconds", "gateway_build_info", "gateway_store_up",
 }  # fmt: skip
@@ -191,6 +192,38 @@ def test_the_contract_is_served_as_it_is_in_the_repository(gateway):
 def test_a_path_that_is_not_there_is_a_404_problem_and_no_redirect(gateway, path):
     response = gateway.client.get(f"{gateway.url}{path}", follow_redirects=False)
     assert problem_of(response)["status"] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/code", "/code"),
+        ("/webhook/code?token=made-up", "/webhook/code"),
+        ("/" + "a" * 30, "/" + "a" * 30),
+        ("/" + "a" * 31, None),
+        ("/a~b", None),
+        ("/a%20b", None),
+        ("/a%0a", None),
+    ],
+)
+def test_what_is_sent_to_a_path_that_is_none_is_said_and_counted(gateway, caplog, path, said):
+    before = gateway.count("gateway_paths_unknown_total")
+    assert gateway.client.post(f"{gateway.url}{path}", content=b"{}").status_code == 404
+    (line,) = [one for one in caplog.records if one.getMessage() == "path.unknown"]
+    assert line.levelname == "WARNING"
+    assert line.fields == {"method": "POST", "path": said, "sender": "127.0.0.1"}
+    assert gateway.count("gateway_paths_unknown_total") == before + 1
+
+
+def test_who_only_looks_for_a_path_or_takes_a_wrong_method_or_source_is_not_said_to_have_a_wrong_path(
+    gateway, caplog
+):
+    before = gateway.count("gateway_paths_unknown_total")
+    asked = [("GET", "/code"), ("HEAD", "/code"), ("POST", "/healthz"), ("POST", "/webhooks/nobody")]
+    for method, path in asked:
+        gateway.client.request(method, f"{gateway.url}{path}")
+    assert "path.unknown" not in [one.getMessage() for one in caplog.records]
+    assert gateway.count("gateway_paths_unknown_total") == before
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.yaml", "/openapi.json"])

@@ -160,7 +160,7 @@ def test_a_reload_takes_secrets_shadows_and_the_shadow_scheme(tmp_path):
 def test_a_reload_never_changes_how_a_source_is_verified(tmp_path, caplog, changed):
     with running_gateway(tmp_path, text(f'["{OLD}"]')) as gateway:
         secrets = "[]" if "none" in changed else f'["{NEW}"]'
-        gateway.gateway.reload(configuration(text(secrets, scheme=changed), tmp_path))
+        assert not gateway.gateway.reload(configuration(text(secrets, scheme=changed), tmp_path))
         assert [post(gateway, secret) for secret in (OLD, NEW, THIRD)] == [200, 401, 401]
     kept = [one.fields for one in caplog.records if one.getMessage() == "config.scheme_kept"]
     assert [one["source"] for one in kept] == ["producer"]

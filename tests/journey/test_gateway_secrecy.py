@@ -47,6 +47,8 @@ SEEN = {
     "webhook.accepted",
     "webhook.rejected",
     "request.refused",
+    "path.unknown",
+    "admin.refused",
     "delivery.attempted",
     "delivery.dead",
     "destination.paused",
@@ -116,6 +118,7 @@ def wrongly():
     yield "/webhooks/producer", {**signed(BODY), "webhook-signature": f"v1,{guess}"}
     yield "/webhooks/by-header", {"x-token": guess}
     yield f"/webhooks/by-query?token={guess}", {}
+    yield f"/webhook/{guess}/{guess}?token={guess}", {"x-token": guess}
     yield f"/webhooks/{guess}", {"authorization": f"Bearer {guess}"}
     yield "/v1/replays", {"authorization": f"Bearer {SECRETS['admin-guess']}"}
 
