@@ -19,6 +19,8 @@ PRUNE_PERIOD_SECONDS = 60.0
 PRUNE_PAUSE_SECONDS = 0.01
 PRUNE_STEP = 20
 BEFORE = "since before this start"
+RECALL_SECONDS = 2.0
+"""The start waits no longer for it."""
 
 
 def warn(config: Config, *, now: int) -> None:
@@ -35,9 +37,10 @@ def warn(config: Config, *, now: int) -> None:
 async def recall(store: Store, destinations: Iterable[DestinationName]) -> None:
     """Says of which destinations a start finds that they are held or paused; else only an older log would."""
     try:
-        standings = (await store.stats()).standings
-    except StoreUnavailable as error:
-        emit("store.unavailable", level=logging.ERROR, error=str(error))
+        async with asyncio.timeout(RECALL_SECONDS):
+            standings = (await store.stats()).standings
+    except (StoreUnavailable, OSError) as error:  # a time-out is one
+        emit("store.unavailable", level=logging.ERROR, error=str(error) or repr(error))
         return
     for name in destinations:
         standing = standings.get(name, Standing())

@@ -38,16 +38,18 @@ class Choice:
         """Every destination that there is."""
 
     def of(self, record: EventRecord, *, where: EventFilter = ANY) -> tuple[DestinationName, ...]:
-        """Those that it is dead for; if there is none, every one that wants it now. Of these, the one that `where` names.
+        """Those that it is dead for; if there is none, every one that wants it now. Where `where` names one, of that one alone.
 
-        Where a destination that it is dead for is gone, those that have it do not get it again for that, unless `where` asks
-        for what was delivered.
+        Where a destination that it is dead for is gone, those that have it do not get it again for that.
         """
         if record.erased_at is not None:
             return ()
-        again = where.state == "delivered"
-        dead = {one.destination for one in record.deliveries if one.state == "dead" and not again}
-        chosen = tuple(name for name in self.names if name in dead and _is_meant(name, where))
+        dead = {
+            one.destination
+            for one in record.deliveries
+            if one.state == "dead" and _is_meant(one.destination, where)
+        }
+        chosen = tuple(name for name in self.names if name in dead)
         if chosen:
             return chosen
         event = record.event

@@ -73,7 +73,7 @@ def _open_store(config: Config, *, clock: Clock, metrics: Metrics) -> SqliteStor
         now=clock.now_ms(),
         on_commit=metrics.on_commit,
     )
-    emit("store.opened", path=str(path.absolute()), created=store.created, pending=store.pending())
+    emit("store.opened", path=str(path.absolute()), created=store.created, pending=store.pending_at_start)
     if store.copied_at is not None:
         emit(
             "store.copied",

@@ -137,17 +137,33 @@ async def test_with_a_destination_in_the_filter_only_that_one_is_chosen(tmp_path
         assert await chosen(it.store, event(2).id, EventFilter(destination=B)) == ()
 
 
-async def test_what_was_delivered_to_a_destination_goes_to_it_again_though_it_is_dead_for_another(tmp_path):
+@pytest.mark.parametrize("state", ["delivered", None])
+async def test_what_was_delivered_to_a_destination_goes_to_it_again_though_it_is_dead_for_another(
+    tmp_path, state
+):
     async with replaying(tmp_path) as it:
         await it.store.accept(event(1, destinations=(A, B)), same_id_is_duplicate=False)
         await it.deliver()
         await it.store.discard(event(1).id, now=NOW)
-        replay_id = await it.begin(state="delivered", destination=A)
+        replay_id = await it.begin(state=state, destination=A)
         await it.step(2)
         assert await it.deliver() == ids(1)
         done = await it.find(replay_id)
         assert (done.matched, done.done, done.failed, done.state) == (1, 1, 0, "done")
         assert [one.state for one in (await it.store.event(event(1).id)).deliveries] == ["dead", "delivered"]
+
+
+async def test_what_is_on_its_way_to_another_destination_counts_as_nothing_done_for_the_one_that_was_named(
+    tmp_path,
+):
+    """B had it, and wants it no more."""
+    async with replaying(tmp_path) as it:
+        await it.store.accept(event(1, destinations=(A, B)), same_id_is_duplicate=False)
+        await it.deliver(to=B)
+        replay_id = await it.begin(state="delivered", destination=B)
+        await it.step(2)
+        replay = await it.find(replay_id)
+        assert (replay.matched, replay.done, replay.failed, replay.state) == (1, 0, 1, "done")
 
 
 async def test_an_erased_event_goes_to_nobody(tmp_path):

@@ -61,6 +61,8 @@ class SqliteStore:
                 self._connection = file.open_to_write(path)
                 undo.callback(self._connection.close)
                 self.copied_at = _begin(self._connection, self._destinations, now=now)
+                counts = read.counts(self._connection)
+                self.pending_at_start = sum(n for (_, state), n in counts.items() if state == "pending")
                 self._lists = Reader(path, name="store-lists")
                 undo.callback(self._lists.close)
                 self._figures = Reader(path, name="store-figures")
@@ -73,12 +75,6 @@ class SqliteStore:
             undo.pop_all()
         self._writer = Writer(self._connection, on_commit=on_commit, between=self._checkpoints.committed)
         self._giving_back: set[asyncio.Task[None]] = set()
-
-    def pending(self) -> int:
-        """Deliveries that wait, of any destination; before the first event is accepted."""
-        return sum(
-            number for (_, state), number in read.counts(self._connection).items() if state == "pending"
-        )
 
     async def accept(
         self, event: Event, *, same_id_is_duplicate: bool, leases: Mapping[DestinationName, int] = NO_LEASES

@@ -144,7 +144,10 @@ def queue(db: sqlite3.Connection, record: ReplayRecord, queueing: Queueing, *, n
     for event_id, destinations in queueing.events:
         queued = replay(db, event_id, destinations, now=now, replay_id=record.id)
         if not queued:  # one that is pending already needs nothing
-            on_its_way = bool(db.execute(PENDING, {"id": event_id}).fetchone())
+            pending = {destination for _, destination, _, _ in db.execute(PENDING, {"id": event_id})}
+            on_its_way = bool(
+                pending if record.where.destination is None else {record.where.destination} & pending
+            )
             db.execute(COUNT, {"id": record.id, "done": on_its_way, "failed": not on_its_way})
     if queueing.last:
         db.execute(ALL_QUEUED, {"id": record.id})
