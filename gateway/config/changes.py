@@ -10,7 +10,7 @@ from gateway.selector import Selector
 TAKEN = {
     "server": {"admin_token"},
     # Of another scheme nothing is taken, and another line says so.
-    "sources": {"verifier", "secrets", "verify_token", "shadow", "handshake", "verify", "public_url"},
+    "sources": {"verifier", "secrets", "verify_token", "shadow", "verify", "public_url"},
     "destinations": {"bearer_token", "headers", "sign"},
 }
 """Settings of which SIGHUP takes what it may."""

@@ -251,6 +251,7 @@ bearer_token = "one"
             'name = "kept"\nordering_key = "json:id"\nrate_per_second = 5',
             ["sources (kept).ordering_key", "sources (kept).rate_per_second"],
         ),
+        ('name = "kept"', 'name = "kept"\nhandshake = "meta"', ["sources (kept).handshake"]),
         ("/in", "/out", ["destinations (app).url"]),
         (
             "allow_private_address = true",
